@@ -1,0 +1,146 @@
+"""Episode: what a recorder or a converter hands to the writer, and the checks that it passes before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from vlm_qsft.data.labels import LabelSettings, binary01_reward, check_returns, episode_returns
+from vlm_qsft.data.schema import DatasetSchema
+from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch
+
+Attribute = str | int | float | bool
+Pictures = np.ndarray | Sequence[bytes]
+"""uint8 (frame, height, width, 3), or encoded bytes per frame."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode: row t holds the observation before action t, the action, and the reward for it.
+
+    The observation after the last action has no row; the format has no place for it. The shapes are checked by
+    `check_episode` when it is stored, not by the annotations: whoever hands one in gets our errors.
+
+    Attributes:
+        images: camera -> RGB pictures, or their encoded PNG or JPEG bytes, which are stored as they are.
+        state: (frame, state_dim) proprioception, physical units, in the order of the schema's names.
+        action: (frame, action_dim) physical units, in the order of the schema's names.
+        reward: (frame,) for the action of the same row, scaled so that every return lies in [0, 1].
+        terminated: the episode ended because the task did (success, failure): nothing follows.
+        truncated: it was cut off (time limit, operator): something would have followed.
+        success: the task was accomplished.
+        instruction: what the robot was told, one sentence.
+        attributes: facts about the episode (quality, seed, ...), stored as columns of the episode table.
+    """
+
+    images: Mapping[str, Pictures]
+    state: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: bool
+    truncated: bool
+    success: bool
+    instruction: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Control steps."""
+        return len(self.action)
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """The label columns of one episode."""
+
+    reward: Float32[np.ndarray, " frame"]
+    terminated: Bool[np.ndarray, " frame"]
+    truncated: Bool[np.ndarray, " frame"]
+    success: Bool[np.ndarray, " frame"]
+    mc_return: Float32[np.ndarray, " frame"]
+
+
+def label_columns(episode: Episode, labels: LabelSettings) -> LabelColumns:
+    """Return per-frame labels: the flags stand on the last row only.
+
+    Raises:
+        DatasetError: the rewards contradict the named rule.
+        TargetOutOfRange: a return leaves [0, 1].
+    """
+    reward = np.asarray(episode.reward, dtype=np.float32)
+    expected = binary01_reward(episode.length, success=episode.success)
+    if labels.reward_rule == "binary01" and not np.array_equal(reward, expected):
+        raise DatasetError(
+            f"Rewards contradict rule 'binary01' (1 on the last step of a success, else 0): the episode has "
+            f"success={episode.success} and rewards that sum to {float(reward.sum()):.6g}. Use rule 'keep' for others."
+        )
+    returns = episode_returns(reward, labels.gamma)
+    check_returns(returns, reward_rule=labels.reward_rule)
+    at_end = np.arange(episode.length) == episode.length - 1
+    return LabelColumns(
+        reward, at_end & episode.terminated, at_end & episode.truncated, at_end & episode.success, returns
+    )
+
+
+def check_episode(episode: Episode, schema: DatasetSchema) -> None:
+    """Refuse an episode that does not fit the schema.
+
+    Raises:
+        DatasetError: a camera is missing, no frame, no reason for its end, an attribute of another kind.
+        UnknownName: a camera that the schema does not have.
+        ShapeMismatch: state, action, reward or pictures of another size.
+        NotFinite: NaN or infinity; names the dimension and the frame.
+    """
+    if episode.length == 0:
+        raise DatasetError("The episode has no frame.")
+    if not (episode.terminated or episode.truncated):
+        raise DatasetError(
+            "The episode ends neither terminated nor truncated. An episode that simply stops is truncated=True."
+        )
+    for camera in episode.images:
+        schema.camera(camera)
+    for camera, size in schema.cameras.items():
+        if camera not in episode.images:
+            raise DatasetError(
+                f"Camera '{camera}' is missing from the episode. Given: {', '.join(episode.images) or 'none'}; "
+                f"declared: {', '.join(schema.cameras)}."
+            )
+        _check_pictures(camera, episode.images[camera], size, episode.length)
+    _check_numbers("state", episode.state, schema.state_names, episode.length)
+    _check_numbers("action", episode.action, schema.action_names, episode.length)
+    _check_numbers("reward", np.asarray(episode.reward)[:, None], ("reward",), episode.length)
+    for name, value in episode.attributes.items():
+        if not isinstance(value, (str, int, float, bool, np.generic)) or not name or "/" in name:
+            raise DatasetError(f"Attribute '{name}' is {value!r}; expected text, a whole number, a number or a flag.")
+
+
+def _check_pictures(camera: str, pictures: Pictures, size: tuple[int, int], length: int) -> None:
+    expected = (length, *size, 3)
+    if isinstance(pictures, np.ndarray):
+        if pictures.shape != expected or pictures.dtype != np.uint8:
+            raise ShapeMismatch(
+                f"Camera '{camera}' has {pictures.dtype} {pictures.shape}; expected uint8 {expected} "
+                "(frames, height, width, RGB)."
+            )
+    elif len(pictures) != length:
+        raise ShapeMismatch(f"Camera '{camera}' has {len(pictures)} pictures for {length} actions.")
+
+
+def _check_numbers(kind: str, values: np.ndarray, names: tuple[str, ...], length: int) -> None:
+    if values.shape != (length, len(names)) or not (
+        np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)
+    ):
+        raise ShapeMismatch(
+            f"The {kind} has {values.dtype} {values.shape}; expected numbers ({length}, {len(names)}): "
+            f"{length} frames of {', '.join(names) or 'nothing'}."
+        )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        frame, column = np.argwhere(bad)[0]
+        raise NotFinite(
+            f"The {kind} '{names[column]}' is {values[frame, column]} in frame {frame} of the episode. "
+            "Repair or leave out the episode."
+        )

@@ -1,0 +1,67 @@
+"""Durable files: written whole under another name, synced, then renamed; a full disk is an error with a remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vlm_qsft.errors import StorageError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission inside the block into a StorageError that names `path`.
+
+    Raises:
+        StorageError: nothing could be written; the file system's reason and the remedy.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageError(
+                f"{path} could not be written: {os.strerror(error.errno)}. What was complete before is kept; "
+                "free space, then run the same command again: it continues."
+            ) from error
+        if error.errno in FORBIDDEN:
+            raise StorageError(
+                f"{path} could not be written: {os.strerror(error.errno)}. Choose another folder."
+            ) from error
+        raise
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or absent, whatever happens meanwhile.
+
+    The partial file carries the process id, so that two processes that write the same episode do not meet.
+
+    Raises:
+        StorageError: disk full or no permission; no partial file stays.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with storage_errors(path):
+        try:
+            with open(partial, "wb", buffering=0) as file:
+                view = memoryview(content)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names inside a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,218 @@
+"""DatasetWriter: durable recording. A kill at any moment loses at most the episode being written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from vlm_qsft.data.assembly import assemble, write_meta
+from vlm_qsft.data.episode import Episode
+from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.schema import DatasetSchema
+from vlm_qsft.data.staging import ENCODERS, FOLDER, stage_episode, staged_indices
+from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+
+INFO_PATH = "meta/info.json"
+LABELS_PATH = "meta/labels.json"
+Recipe = Mapping[str, str | int | float | bool]
+
+
+class DatasetWriter:
+    """Writes episodes durably and turns them into a LeRobotDataset v3.0 at the end.
+
+    Episodes are staged one file each; `finalize` assembles them and removes the staging folder. meta/ appears by one
+    rename: before it every reader refuses the folder, after it the data set is complete. Opened again on the same
+    folder, with the same schema, labels and recipe, it continues after the last complete episode.
+
+        with DatasetWriter(root, schema, labels=LabelSettings("binary01", 0.99, "simulator")) as writer:
+            writer.add_episode(episode)
+            writer.finalize()
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        schema: DatasetSchema,
+        *,
+        labels: LabelSettings,
+        image_format: str = "png",
+        recipe: Recipe | None = None,
+    ) -> None:
+        """Open a folder for writing and lock it until `close`.
+
+        Args:
+            root: the data set's folder; made if absent.
+            labels: how rewards and returns come about.
+            image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
+            recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
+        Raises:
+            DatasetError: finalized already, being written by another process, or begun with other settings.
+            StorageError: no permission or disk full.
+        """
+        if image_format not in ENCODERS:
+            raise UnknownName("image format", image_format, ENCODERS)
+        if schema.camera_storage != "image":
+            raise InvalidSetting("The writer stores pictures in the parquet files: camera_storage must be 'image'.")
+        self.root, self.schema, self.labels, self.image_format = Path(root), schema, labels, image_format
+        self.recipe = dict(recipe or {})
+        if is_finalized(self.root):
+            raise DatasetError(f"{self.root} is a finalized data set already. Write to another folder.")
+        staging = self.root / FOLDER
+        with storage_errors(staging):
+            staging.mkdir(parents=True, exist_ok=True)
+            self._lock: int | None = os.open(staging / "lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise DatasetError(f"{self.root} is being written by another process. Wait for it or stop it.") from error
+        try:
+            self._agree_on_plan(staging / "plan.json")
+        except DatasetError:
+            self.close()
+            raise
+        self._staged = set(staged_indices(self.root))
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def n_episodes(self) -> int:
+        """Complete episodes so far, counted from the first one without a gap."""
+        index = 0
+        while index in self._staged:
+            index += 1
+        return index
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices below the highest staged one that are not complete (a parallel recording was interrupted)."""
+        return [index for index in range(max(self._staged, default=-1) + 1) if index not in self._staged]
+
+    def has_episode(self, index: int) -> bool:
+        """Tell whether episode `index` is complete."""
+        return index in self._staged
+
+    def add_episode(self, episode: Episode) -> int:
+        """Store an episode durably after the last one and return its index.
+
+        Raises:
+            DatasetError, UnknownName, ShapeMismatch, NotFinite, TargetOutOfRange: it does not fit; nothing is stored.
+            StorageError: disk full; the episodes before it are kept.
+        """
+        index = self.n_episodes
+        stage_episode(self.root, index, episode, schema=self.schema, labels=self.labels, image_format=self.image_format)
+        self._staged.add(index)
+        return index
+
+    def note_staged(self, index: int) -> None:
+        """Count an episode that a worker process has staged."""
+        self._staged.add(index)
+
+    def finalize(self) -> None:
+        """Make the data set complete and readable, then remove the staging folder.
+
+        Interrupted at any moment it can be called again. Nothing readable appears before everything is on the disk.
+
+        Raises:
+            DatasetError: no episode, or an episode is missing between others.
+            StorageError: disk full; the staged episodes are kept.
+        """
+        if not self._staged:
+            raise DatasetError(f"{self.root} has no complete episode: nothing to finalize.")
+        if self.missing:
+            raise DatasetError(f"{self.root} lacks episodes {self.missing[:5]}: record them, then finalize.")
+        target = self.root / FOLDER / "assembled"
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            rows = assemble(target, self.root, len(self._staged), schema=self.schema)
+            write_meta(target, rows, schema=self.schema, labels=self._labels_record())
+            with storage_errors(target):
+                for path in sorted(target.rglob("*")):
+                    sync_path(path)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        with storage_errors(self.root):
+            shutil.rmtree(self.root / "data", ignore_errors=True)
+            os.replace(target / "data", self.root / "data")
+            os.replace(target / "meta", self.root / "meta")
+            sync_folder(self.root)
+        self.close()
+        shutil.rmtree(self.root / FOLDER)
+
+    def close(self) -> None:
+        """Release the folder; staged episodes stay and can be continued."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _labels_record(self) -> dict[str, object]:
+        return {**self.labels.to_record(), "fps": str(self.schema.fps), "recipe": self.recipe}
+
+    def _agree_on_plan(self, path: Path) -> None:
+        plan = {
+            "schema": json.loads(self.schema.to_json()),
+            "labels": self.labels.to_record(),
+            "image_format": self.image_format,
+            "recipe": self.recipe,
+        }
+        if not path.exists():
+            write_durably(path, json.dumps(plan, indent=2).encode())
+            return
+        refuse_other_plan(self.root, begun=json.loads(path.read_text()), asked=json.loads(json.dumps(plan)))
+
+
+def is_finalized(root: Path) -> bool:
+    """Tell whether a folder holds a complete data set."""
+    return (Path(root) / INFO_PATH).exists()
+
+
+def refuse_other_plan(root: Path, *, begun: dict[str, dict | str], asked: dict[str, dict | str]) -> None:
+    """Refuse to continue a data set with other settings than it was begun with.
+
+    Raises:
+        DatasetError: names every setting that differs, with both values.
+    """
+    before, now = flat(begun), flat(asked)
+    differences = [
+        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
+        for name in sorted(before | now)
+        if before.get(name) != now.get(name)
+    ]
+    if differences:
+        raise DatasetError(
+            f"{root} was begun with other settings ({'; '.join(differences)}). "
+            "Use the same settings to continue, or another folder."
+        )
+
+
+def flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return a nested record with dotted names."""
+    result: dict[str, object] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result
+
+
+def sync_path(path: Path) -> None:
+    """Bring a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
