@@ -1,0 +1,139 @@
+"""The page in a real browser: no error, no request, and the scrubber changes what is shown."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vlm_qsft.report import write_report
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+# Goes to the top of a copy of the page: notes every error before anything else runs.
+WATCH = """<script>
+window.problems = [];
+window.addEventListener("error", (event) => window.problems.push(String(event.message)));
+window.addEventListener("unhandledrejection", (event) => window.problems.push(String(event.reason)));
+for (const level of ["error", "warn"]) console[level] = (...words) => window.problems.push(words.join(" "));
+</script>"""
+
+# Goes to its end: plays with every player and leaves what it saw in an attribute, which --dump-dom prints.
+EXERCISE = """<script>
+window.addEventListener("load", async () => {
+  const seen = [];
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
+  const pixels = (canvas) => canvas.toDataURL();
+  const show = async (player, step) => {
+    const scrubber = player.querySelector(".scrubber");
+    scrubber.value = String(step);
+    scrubber.dispatchEvent(new Event("input", { bubbles: true }));
+    await settled();
+  };
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  await settled();
+  for (const player of document.querySelectorAll(".player")) {
+    const last = Number(player.querySelector(".scrubber").max);
+    const look = () => ({
+      frames: [...player.querySelectorAll("canvas.frame")].map(pixels),
+      heat: [...player.querySelectorAll("canvas.heat")].map(pixels),
+      readouts: [...player.querySelectorAll(".strip-readout")].map((output) => output.textContent),
+      clock: player.querySelector(".clock").textContent,
+      cursor: player.querySelector(".cursor") ? player.querySelector(".cursor").getAttribute("x1") : null,
+    });
+    const blank = document.createElement("canvas");
+    const canvas = player.querySelector("canvas.frame");
+    blank.width = canvas.width;
+    blank.height = canvas.height;
+    await show(player, 0);
+    const first = look();
+    await show(player, last);
+    const end = look();
+    const fade = player.querySelector(".fade");
+    if (fade) fade.click();
+    const unfaded = look();
+    await show(player, 0);
+    if (fade) fade.click();
+    const again = look();
+    player.querySelector(".play").click();
+    await new Promise((resolve) => setTimeout(resolve, 450));
+    const played = Number(player.dataset.step);
+    player.querySelector(".play").click();
+    seen.push({
+      id: player.id,
+      drawn: first.frames.every((frame) => frame !== pixels(blank)),
+      frames_change: first.frames.every((frame, camera) => frame !== end.frames[camera]),
+      heat_changes: first.heat.every((strip, dimension) => strip !== end.heat[dimension]),
+      fade_changes: fade ? end.heat.every((strip, dimension) => strip !== unfaded.heat[dimension]) : null,
+      readouts_change: first.readouts.join() !== end.readouts.join(),
+      returns: JSON.stringify(first) === JSON.stringify(again),
+      cursor: [first.cursor, end.cursor],
+      clock: [first.clock, end.clock],
+      readout: first.readouts[0],
+      played,
+    });
+  }
+  const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const requests = loaded.filter((name) => !name.startsWith("data:"));
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const result = { problems: window.problems, requests, seen, wide };
+  document.documentElement.setAttribute("data-result", JSON.stringify(result));
+});
+</script>"""
+
+
+def run_in_browser(page: Path, folder: Path, *, width: int) -> dict:
+    """Return what EXERCISE saw on a copy of the page in a window `width` pixels wide."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("No Chromium on this machine: the page is only parsed. `apt-get install chromium` runs this test.")
+    source = page.read_text(encoding="utf-8")
+    copy = folder / "exercised.html"
+    copy.write_text(source.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{EXERCISE}</body>", 1))
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
+        "--virtual-time-budget=60000", "--dump-dom", copy.as_uri(),
+    ]  # fmt: skip
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    result = re.search(r'<html[^>]* data-result="([^"]*)"', printed.stdout)
+    assert result is not None, f"the page did not finish: {printed.stderr[-2000:]}"
+    return json.loads(html.unescape(result[1]))
+
+
+@pytest.fixture(scope="module")
+def result(complete_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_in_browser(write_report(complete_run), tmp_path_factory.mktemp("browser"), width=1300)
+
+
+def test_the_page_runs_without_error_or_request(result: dict) -> None:
+    assert result["problems"] == []
+    assert result["requests"] == []
+
+
+def test_the_scrubber_changes_frames_strips_readouts_and_cursor(result: dict) -> None:
+    assert [player["id"] for player in result["seen"]] == [
+        f"player-{policy}-{ending}" for policy in ("qsft", "sft_success", "sft") for ending in ("success", "failure")
+    ]
+    for player in result["seen"]:
+        for fact in ("drawn", "frames_change", "heat_changes", "readouts_change", "returns"):
+            assert player[fact], (player["id"], fact)
+        assert player["clock"] == ["step 1 / 28 · 0.0 s", "step 28 / 28 · 5.4 s"]
+        assert player["played"] == 2  # 0.45 s at a control period of 0.2 s
+
+
+def test_values_are_shown_where_the_policy_has_them_and_nowhere_else(result: dict) -> None:
+    for player in result["seen"]:
+        has_values = player["id"].startswith("player-qsft")
+        assert ("Q 0." in player["readout"]) == has_values
+        assert (player["cursor"] == ["44", "552"]) == has_values
+        assert player["fade_changes"] == (True if has_values else None)
+
+
+def test_the_page_fits_a_telephone(complete_run: Path, tmp_path: Path) -> None:
+    assert run_in_browser(write_report(complete_run), tmp_path, width=500)["wide"] <= 0
