@@ -57,6 +57,7 @@ def q_loss(
     targets: Float[Tensor, "batch token"],
     *,
     remainder: Remainder,
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Return the weighted cross-entropy whose optimum is p_theta = pi_beta * Q.
 
@@ -69,6 +70,7 @@ def q_loss(
     Args:
         log_p: log p_theta over bins and dummy (last column), normalised.
         targets: label weights w in [0, 1]; no gradient flows through them.
+        weights: importance weights of rows that were not drawn uniformly; None for 1.
 
     Returns:
         The loss and the metrics `mean_target`, `share_saturated`, `value` (mean of 1 - p_theta(dummy | s) at the first
@@ -79,6 +81,9 @@ def q_loss(
         UnknownName: no such remainder.
     """
     _check_shapes(log_p.shape[:2], action_bins=action_bins.shape, targets=targets.shape)
+    if weights is None:
+        weights = torch.ones_like(log_p[:, 0, 0])
+    _check_shapes(log_p.shape[:1], weights=weights.shape)
     targets = targets.detach()
     log_bins = log_p[..., :-1]  # the dummy index is no action: gathering it fails instead of training it
     log_action = log_bins.gather(-1, action_bins[..., None]).squeeze(-1)
@@ -89,9 +94,10 @@ def q_loss(
         log_remainder = torch.where(others, log_bins, 0.0).sum(dim=-1) / (log_bins.shape[-1] - 1)
     else:
         raise UnknownName("remainder", remainder, REMAINDERS)
-    loss = -(_weighted(targets, log_action) + _weighted(1.0 - targets, log_remainder)).mean()
+    per_token = _weighted(targets, log_action) + _weighted(1.0 - targets, log_remainder)
+    loss = -(weights[:, None] * per_token).mean()
     with torch.no_grad():
-        metrics = target_metrics(targets)
+        metrics = target_metrics(targets, weights)
         metrics["value"] = -torch.expm1(log_p[:, 0, -1]).mean()
         metrics["likelihood"] = log_action.exp().mean()
     return loss, metrics

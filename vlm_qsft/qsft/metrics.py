@@ -17,16 +17,22 @@ SATURATED_FROM = 0.999
 RATIO_QUANTILES = (0.05, 0.5, 0.95)
 
 
-def target_metrics(targets: Float[Tensor, "*axes"]) -> dict[str, Tensor]:
+def target_metrics(
+    targets: Float[Tensor, "batch *axes"], weights: Float[Tensor, " batch"] | None = None
+) -> dict[str, Tensor]:
     """Return `mean_target` and `share_saturated`, the share of targets at 1.
+
+    With the importance weights of a prioritised batch both estimate what a uniformly drawn batch would show.
 
     The last step of a success counts as saturated too, so the share is never below that of such steps; a share that
     climbs during training is a backup that feeds on its own noise.
     """
-    targets = targets.detach()
+    per_row = targets.detach().reshape(len(targets), -1)
+    weights = torch.ones_like(per_row[:, 0]) if weights is None else weights
+    share = weights / weights.sum()
     return {
-        "mean_target": targets.mean(),
-        "share_saturated": (targets >= SATURATED_FROM).to(targets.dtype).mean(),
+        "mean_target": share @ per_row.mean(dim=1),
+        "share_saturated": share @ (per_row >= SATURATED_FROM).to(per_row.dtype).mean(dim=1),
     }
 
 
