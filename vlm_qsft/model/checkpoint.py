@@ -1,0 +1,190 @@
+"""The checkpoint folder: all that a robot needs to decide, as safetensors and JSON. No pickle is ever read.
+
+    manifest.json           format, version, size and SHA-256 of every file below; written last
+    schema.json             cameras, state and action names, control rate of the data it was trained on
+    action_tokenizer.json   bins and ranges
+    metadata.json           how it came about: settings, seeds, steps, results
+    behavior/  q_model/     either or both: scorer.json, weights.safetensors, for transformers also config and tokenizer
+
+Other files in the folder, such as policy.json, are not part of the checkpoint and may change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+
+from vlm_qsft.data.schema import DatasetSchema
+from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
+from vlm_qsft.model.loading import load_scorer_files
+from vlm_qsft.model.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
+from vlm_qsft.tokens import ActionTokenizer
+
+SCHEMA_NAME = "schema.json"
+TOKENIZER_NAME = "action_tokenizer.json"
+METADATA_NAME = "metadata.json"
+WEIGHTS_NAME = "weights.safetensors"
+ROLES = ("behavior", "q_model")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint; the scorers are in evaluation mode.
+
+    Attributes:
+        folder: where it was read.
+        behavior: pi_phi; None in a checkpoint of the likelihood model alone.
+        q_model: p_theta; None after SFT.
+        action_tokenizer: bins and ranges.
+        schema: of the data it was trained on.
+        metadata: JSON values of whoever wrote it.
+        identity: hash over all files, the key of what is cached from this checkpoint.
+    """
+
+    folder: Path
+    behavior: TokenScorer | None
+    q_model: TokenScorer | None
+    action_tokenizer: ActionTokenizer
+    schema: DatasetSchema
+    metadata: Mapping[str, Any]
+    identity: str
+
+    @property
+    def spec(self) -> ScorerSpec:
+        """Return the specification both scorers share."""
+        return specification(self.behavior, self.q_model)
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    behavior: TokenScorer | None,
+    q_model: TokenScorer | None,
+    action_tokenizer: ActionTokenizer,
+    schema: DatasetSchema,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint that is either whole or absent; an older checkpoint at `folder` is replaced.
+
+    Raises:
+        CheckpointError: the parts do not fit together, or `folder` holds something that is no checkpoint.
+        StorageError: disk full or no permission.
+    """
+    check_parts(specification(behavior, q_model), action_tokenizer, schema)
+    if folder.exists() and not (folder / MANIFEST_NAME).is_file() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} exists and is no checkpoint: it is not replaced. Choose another folder.")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    with storage_errors(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            write_durably(partial / SCHEMA_NAME, schema.to_json().encode())
+            write_durably(partial / TOKENIZER_NAME, action_tokenizer.to_json().encode())
+            write_durably(partial / METADATA_NAME, json.dumps(dict(metadata), indent=2).encode())
+            for role, scorer in zip(ROLES, (behavior, q_model), strict=True):
+                if scorer is not None:
+                    _write_scorer(partial / role, scorer)
+            write_manifest(partial)
+            sync_folder(partial)
+            _put_in_place(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, device: torch.device | str) -> Checkpoint:
+    """Read a checkpoint after comparing every file with the manifest.
+
+    Raises:
+        CheckpointError: partial, altered, foreign, of another version, or its parts do not fit together.
+    """
+    manifest = read_manifest(folder)
+    scorers = {role: _read_scorer(folder / role, device) for role in ROLES if f"{role}/scorer.json" in manifest.files}
+    try:
+        schema = DatasetSchema.from_json((folder / SCHEMA_NAME).read_text())
+        action_tokenizer = ActionTokenizer.from_json((folder / TOKENIZER_NAME).read_text())
+        metadata = json.loads((folder / METADATA_NAME).read_text())
+    except (OSError, ValueError, DatasetError, InvalidSetting) as error:
+        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    checkpoint = Checkpoint(
+        folder=folder,
+        behavior=scorers.get("behavior"),
+        q_model=scorers.get("q_model"),
+        action_tokenizer=action_tokenizer,
+        schema=schema,
+        metadata=metadata,
+        identity=manifest.identity,
+    )
+    check_parts(checkpoint.spec, action_tokenizer, schema)
+    return checkpoint
+
+
+def specification(behavior: TokenScorer | None, q_model: TokenScorer | None) -> ScorerSpec:
+    """Return what both scorers take and give.
+
+    Raises:
+        CheckpointError: there is no scorer, or the two differ.
+    """
+    specs = [scorer.spec for scorer in (behavior, q_model) if scorer is not None]
+    if not specs:
+        raise CheckpointError("A checkpoint needs a behavior policy, a likelihood model, or both; got neither.")
+    if specs[0] != specs[-1]:
+        raise CheckpointError(f"The behavior policy and the likelihood model differ: {specs[0]} and {specs[-1]}.")
+    return specs[0]
+
+
+def check_parts(spec: ScorerSpec, action_tokenizer: ActionTokenizer, schema: DatasetSchema) -> None:
+    """Check that a scorer, a tokenizer and a schema speak of the same robot.
+
+    Raises:
+        CheckpointError: names what differs.
+    """
+    pairs = {
+        "action bins": (spec.n_bins, action_tokenizer.n_bins),
+        "action tokens": (spec.n_tokens, action_tokenizer.n_tokens),
+        "action names": (schema.action_names, action_tokenizer.action_names),
+        "state size": (spec.state_dim, len(schema.state_names)),
+        "cameras": ([name for name in spec.cameras if name not in schema.cameras], []),
+    }
+    for what, (one, other) in pairs.items():
+        if one != other:
+            raise CheckpointError(f"The parts of this checkpoint do not fit together: {what} {one} against {other}.")
+
+
+def _write_scorer(folder: Path, scorer: TokenScorer) -> None:
+    folder.mkdir()
+    scorer.save_files(folder)
+    save_model(scorer, str(folder / WEIGHTS_NAME))
+    for path in folder.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _read_scorer(folder: Path, device: torch.device | str) -> TokenScorer:
+    scorer = load_scorer_files(folder)
+    try:
+        load_model(scorer, folder / WEIGHTS_NAME, strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"The weights in {folder} do not fit the model its files describe: {error}") from error
+    return scorer.to(device).eval()
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    replaced = folder.with_name(f".{folder.name}.{os.getpid()}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, replaced)
+    os.rename(partial, folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
