@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vlm_qsft.model.action_logits import renormalise_bins
+from vlm_qsft.training.behavior_cache import BehaviorCache, build_behavior_cache
+
+from .frames import CPU, frame_source, small_scorer
+
+
+def built(folder: Path, *, is_whole: bool, stop_after: int | None = None) -> BehaviorCache:
+    scorer = small_scorer()
+
+    def listener(what: str, complete: int, total: int) -> None:
+        assert what == "log pi_phi" and total == 35
+        if stop_after is not None and complete >= stop_after:
+            raise KeyboardInterrupt
+
+    return build_behavior_cache(
+        scorer, frame_source(scorer), folder, is_whole=is_whole, batch_size=4, device=CPU, precision="float32",
+        progress=listener,
+    )  # fmt: skip
+
+
+def frame_by_frame() -> tuple[np.ndarray, np.ndarray]:
+    scorer = small_scorer().eval()
+    source = frame_source(scorer)
+    whole, logged = [], []
+    for frame in range(len(source.table)):
+        bins = torch.from_numpy(source.table.tokens(np.array([frame])))
+        with torch.no_grad():
+            log_pi = renormalise_bins(scorer.log_probs(source.inputs(np.array([frame])), bins))[0]
+        whole.append(log_pi.numpy())
+        logged.append([float(log_pi[token, bins[0, token]]) for token in range(bins.shape[1])])
+    return np.array(whole), np.array(logged, np.float32)
+
+
+def test_the_cache_holds_what_the_scorer_says_frame_by_frame(tmp_path: Path) -> None:
+    whole, logged = frame_by_frame()
+    cache = built(tmp_path, is_whole=True)
+    frames = np.array([34, 0, 17])
+    np.testing.assert_allclose(cache.logged(frames), logged[frames], atol=1e-5)
+    np.testing.assert_allclose(cache.whole(frames), whole[frames], atol=3e-3)
+    np.testing.assert_allclose(np.exp(cache.whole(frames)).sum(-1), 1.0, atol=1e-5)
+
+
+def test_without_the_whole_distribution_only_the_logged_tokens_are_stored(tmp_path: Path) -> None:
+    cache = built(tmp_path, is_whole=False)
+    assert cache.logged(np.array([0])).shape == (1, 3)
+    assert not (tmp_path / "whole.npy").exists()
+    with pytest.raises(ValueError, match="logged tokens only"):
+        cache.whole(np.array([0]))
+
+
+def test_a_cache_that_was_interrupted_is_completed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        built(tmp_path, is_whole=True, stop_after=12)
+    cache = built(tmp_path, is_whole=True)
+    expected = built(tmp_path / "other", is_whole=True)
+    frames = np.arange(35)
+    assert (cache.logged(frames) == expected.logged(frames)).all()
+    assert (cache.whole(frames) == expected.whole(frames)).all()
+
+
+def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
+    built(tmp_path, is_whole=False)
+    calls: list[int] = []
+    scorer = small_scorer()
+    build_behavior_cache(
+        scorer, frame_source(scorer), tmp_path, is_whole=False, batch_size=4, device=CPU, precision="float32",
+        progress=lambda what, complete, total: calls.append(complete),
+    )  # fmt: skip
+    assert calls == [35]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.training.device import resolve_device, resolve_precision, usable_cores
+
+
+@pytest.mark.parametrize(("content", "expected"), [("max 100000\n", None), ("50000 100000\n", 1)])
+def test_a_quota_of_the_container_limits_the_cores(tmp_path: Path, content: str, expected: int | None) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text(content)
+    without = usable_cores(tmp_path / "absent")
+    assert usable_cores(quota) == (without if expected is None else expected)
+
+
+def test_the_processor_computes_in_float32_unless_told_otherwise() -> None:
+    assert resolve_precision("auto", torch.device("cpu")) == "float32"
+    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_and_auto_is_the_processor() -> None:
+    assert resolve_device("auto").type == "cpu"
+    with pytest.raises(InvalidSetting, match="finds no GPU"):
+        resolve_device("cuda")

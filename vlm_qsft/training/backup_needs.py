@@ -1,0 +1,39 @@
+"""Which tensors the backup of a run needs, and so what must be read, cached and computed for it."""
+
+from __future__ import annotations
+
+from vlm_qsft.errors import UnknownName
+from vlm_qsft.qsft import BACKUPS, REMAINDERS
+from vlm_qsft.training.settings import TrainSettings
+
+
+def backup_needs(settings: TrainSettings) -> frozenset[str]:
+    """Return the fields of `BackupInputs` that the backup reads.
+
+    Raises:
+        UnknownName: no such backup or remainder.
+    """
+    if settings.backup not in BACKUPS:
+        raise UnknownName("backup", settings.backup, BACKUPS)
+    if settings.remainder not in REMAINDERS:
+        raise UnknownName("remainder", settings.remainder, REMAINDERS)
+    backup = BACKUPS[settings.backup]
+    return backup.needs_uniform if settings.remainder == "uniform" else backup.needs
+
+
+def needs_target_network(needs: frozenset[str]) -> bool:
+    """Return whether any of the fields comes from the target network."""
+    return bool(needs & {"log_p", "log_p_next"})
+
+
+def needs_whole_distribution(needs: frozenset[str]) -> bool:
+    """Return whether log pi_phi of every bin is needed, not of the logged one alone."""
+    return bool(needs & {"log_pi", "log_pi_next"})
+
+
+def horizon(settings: TrainSettings, chunk: int) -> int:
+    """Return the control steps before bootstrapping: `n_step` for the n-step backup, else one action chunk.
+
+    An action is a chunk, and what follows an action is the state after all its steps.
+    """
+    return max(settings.n_step, chunk) if settings.backup == "nstep" else chunk

@@ -1,0 +1,117 @@
+"""log pi_phi of a whole data set, computed once before the Q phase and memory-mapped during it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+
+from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.model.action_logits import renormalise_bins
+from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.training.dataset import FrameSource
+from vlm_qsft.training.device import autocast
+from vlm_qsft.training.progress import ProgressListener
+
+LOGGED_FILE = "logged.npy"
+WHOLE_FILE = "whole.npy"
+STATE_FILE = "state.json"
+SAVE_EVERY_BATCHES = 50
+"""Batches between flushes to the disk: what a kill costs."""
+
+
+class BehaviorCache:
+    """log pi_phi, on the pictures as stored: of the logged tokens always, of every bin where a backup needs it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a complete cache; call `build_behavior_cache`, which makes it if it is not there."""
+        self._logged: np.ndarray = np.load(folder / LOGGED_FILE, mmap_mode="r")
+        whole = folder / WHOLE_FILE
+        self._whole: np.ndarray | None = np.load(whole, mmap_mode="r") if whole.exists() else None
+
+    def logged(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token"]:
+        """Return log pi_phi of the logged tokens."""
+        return self._logged[frames]
+
+    def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token n_bins"]:
+        """Return log pi_phi of every bin; stored in half precision, renormalised here.
+
+        Raises:
+            ValueError: the cache was made for a backup that does not need it.
+        """
+        if self._whole is None:
+            raise ValueError("This cache holds log pi_phi of the logged tokens only.")
+        stored = torch.from_numpy(self._whole[frames]).float()
+        return stored.log_softmax(-1).numpy()
+
+
+def build_behavior_cache(
+    scorer: TokenScorer,
+    source: FrameSource,
+    folder: Path,
+    *,
+    is_whole: bool,
+    batch_size: int,
+    device: torch.device,
+    precision: str,
+    progress: ProgressListener | None = None,
+) -> BehaviorCache:
+    """Return the cache in `folder`, computing what is missing of it.
+
+    Args:
+        folder: of this checkpoint on these data and no other: its name is the key.
+        is_whole: store every bin too.
+        precision: the one p_theta is trained in: the ratio of two precisions would be noise.
+
+    Raises:
+        StorageError: disk full; called again it continues.
+    """
+    n_frames, spec = len(source.table), scorer.spec
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {LOGGED_FILE: ((n_frames, spec.n_tokens), np.float32)}
+    if is_whole:
+        # Half precision: 0.1 % of a ratio, half the disk; a log-probability never comes near its limits.
+        shapes[WHOLE_FILE] = ((n_frames, spec.n_tokens, spec.n_bins), np.float16)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        complete = _frames_complete(folder, shapes.keys())
+        mode = "r+" if complete else "w+"
+        files = {
+            name: np.lib.format.open_memmap(folder / name, mode=mode, dtype=kind, shape=shape)
+            for name, (shape, kind) in shapes.items()
+        }
+        scorer = scorer.to(device).eval()
+        for number, begin in enumerate(range(complete, n_frames, batch_size)):
+            if number % SAVE_EVERY_BATCHES == 0 and number:
+                _note(folder, files, begin)
+            if progress is not None:
+                progress("log pi_phi", begin, n_frames)
+            frames = np.arange(begin, min(begin + batch_size, n_frames))
+            bins = torch.from_numpy(source.table.tokens(frames)).to(device)
+            with torch.no_grad(), autocast(device, precision):
+                log_pi = renormalise_bins(scorer.log_probs(source.inputs(frames).to(device), bins))
+            files[LOGGED_FILE][frames] = log_pi.gather(-1, bins[..., None]).squeeze(-1).cpu().numpy()
+            if is_whole:
+                files[WHOLE_FILE][frames] = log_pi.cpu().numpy()
+        if complete < n_frames:
+            _note(folder, files, n_frames)
+    if progress is not None:
+        progress("log pi_phi", n_frames, n_frames)
+    return BehaviorCache(folder)
+
+
+def _frames_complete(folder: Path, names: Iterable[str]) -> int:
+    path = folder / STATE_FILE
+    if not path.exists():
+        return 0
+    state = json.loads(path.read_text(encoding="utf-8"))
+    return min(int(state.get(name, 0)) for name in names)
+
+
+def _note(folder: Path, files: dict[str, np.memmap], frames: int) -> None:
+    for file in files.values():
+        file.flush()
+    write_durably(folder / STATE_FILE, json.dumps(dict.fromkeys(files, frames)).encode())

@@ -1,0 +1,62 @@
+"""Where and how precisely training computes: device, precision, CPU threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from vlm_qsft.errors import InvalidSetting
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a setting: "auto" is the first GPU that CUDA_VISIBLE_DEVICES leaves, else the CPU.
+
+    Raises:
+        InvalidSetting: a GPU is asked for and torch finds none.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InvalidSetting(f"Device '{name}': torch {torch.__version__} finds no GPU. Use cpu or auto.")
+    return torch.device("cuda", 0)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Return "float32" or "bfloat16": "auto" is bfloat16 autocast on a GPU that has it, float32 elsewhere.
+
+    Raises:
+        InvalidSetting: bfloat16 on a GPU without it.
+    """
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "auto":
+        return "bfloat16" if has_bfloat16 else "float32"
+    if name == "bfloat16" and device.type == "cuda" and not has_bfloat16:
+        raise InvalidSetting(f"{torch.cuda.get_device_name(device)} has no bfloat16. Use precision float32 or auto.")
+    return name
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores this process may keep busy: its affinity, cut by the container's quota (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0))
+    if cgroup.is_file():
+        quota, period = cgroup.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
+
+
+def set_threads() -> int:
+    """Let torch use the cores this process has, unless OMP_NUM_THREADS says otherwise; return the number.
+
+    torch counts the cores of the machine: inside a container with a quota its threads would wait for each other.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(usable_cores())
+    return torch.get_num_threads()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a scorer runs outside of Trainer, in the same precision as inside."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

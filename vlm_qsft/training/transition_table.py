@@ -1,0 +1,58 @@
+"""n-step transitions of every frame of a data set, in one pass over its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+
+@dataclass(frozen=True)
+class TransitionTable:
+    """What a backup collects from frame t to the frame it bootstraps from, k = min(horizon, frames left) steps later.
+
+    Attributes:
+        reward: sum of gamma**j * reward[t + j] over the k steps.
+        discount: gamma**k.
+        bootstrap_mask: False where the episode terminated within the k steps; a transition is never left out for it.
+        next_frame: t + k; no row holds the observation after the last action, so there it is the last row itself
+            (which matters after a truncation only: after a termination nothing is read from it).
+    """
+
+    reward: Float32[np.ndarray, " frame"]
+    discount: Float32[np.ndarray, " frame"]
+    bootstrap_mask: Bool[np.ndarray, " frame"]
+    next_frame: Int64[np.ndarray, " frame"]
+
+
+def transition_table(
+    reward: Float32[np.ndarray, " frame"],
+    terminated: Bool[np.ndarray, " frame"],
+    stop: Int64[np.ndarray, " frame"],
+    *,
+    gamma: float,
+    horizon: int,
+) -> TransitionTable:
+    """Return the transitions of every frame.
+
+    Args:
+        reward: for the action of each frame.
+        terminated: True on the last frame of an episode that ended because its task did.
+        stop: index of the first frame after each frame's episode.
+        gamma: discount per control step.
+        horizon: control steps before bootstrapping; at least the length of an action chunk.
+    """
+    frame = np.arange(len(reward))
+    total = np.zeros(len(reward))
+    for step in range(horizon):
+        within = frame + step < stop
+        total[within] += gamma**step * reward[frame[within] + step]
+    steps = np.minimum(horizon, stop - frame)
+    reaches_end = frame + steps == stop
+    return TransitionTable(
+        reward=total.astype(np.float32),
+        discount=(gamma**steps).astype(np.float32),
+        bootstrap_mask=~(reaches_end & terminated[stop - 1]),
+        next_frame=np.minimum(frame + steps, stop - 1),
+    )
