@@ -1,0 +1,116 @@
+"""Token by token through one scorer, through two, or through two fused into one."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from vlm_qsft.model.action_logits import renormalise_bins
+from vlm_qsft.model.inputs import ModelInputs
+from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.small import SmallVLM
+from vlm_qsft.policy.fused_small import can_fuse, fuse
+
+
+class TokenLogProbs(NamedTuple):
+    """What the networks say about one token; None where a network is not asked."""
+
+    log_p: Float32[Tensor, "1 bins_and_dummy"] | None
+    log_pi: Float32[Tensor, "1 n_bins"] | None
+
+
+class Decoding(Protocol):
+    """One prefix pass, then one step per token, for one observation."""
+
+    def start(self, inputs: ModelInputs) -> Any:
+        """Return where decoding begins."""
+        ...
+
+    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+        """Return the log-probabilities of the next token and advance the state."""
+        ...
+
+
+class BehaviorDecoding:
+    """pi_phi alone."""
+
+    def __init__(self, behavior: TokenScorer) -> None:
+        self._behavior = behavior
+
+    def start(self, inputs: ModelInputs) -> Any:
+        """Return where decoding begins."""
+        return self._behavior.start(inputs)
+
+    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+        """Return log pi_phi of the next token."""
+        return TokenLogProbs(None, renormalise_bins(self._behavior.next_log_probs(state, previous_bins)))
+
+
+class LikelihoodDecoding:
+    """p_theta alone."""
+
+    def __init__(self, q_model: TokenScorer) -> None:
+        self._q_model = q_model
+
+    def start(self, inputs: ModelInputs) -> Any:
+        """Return where decoding begins."""
+        return self._q_model.start(inputs)
+
+    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+        """Return log p_theta of the next token."""
+        return TokenLogProbs(self._q_model.next_log_probs(state, previous_bins), None)
+
+
+class PairDecoding:
+    """pi_phi and p_theta, one after the other; works for every pair of scorers."""
+
+    def __init__(self, behavior: TokenScorer, q_model: TokenScorer) -> None:
+        self._behavior, self._q_model = behavior, q_model
+
+    def start(self, inputs: ModelInputs) -> Any:
+        """Return where decoding begins, of both."""
+        return self._behavior.start(inputs), self._q_model.start(inputs)
+
+    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+        """Return what both say about the next token."""
+        behavior_state, q_state = state
+        log_pi = renormalise_bins(self._behavior.next_log_probs(behavior_state, previous_bins))
+        return TokenLogProbs(self._q_model.next_log_probs(q_state, previous_bins), log_pi)
+
+
+class FusedDecoding:
+    """pi_phi and p_theta of the small model in one call per layer."""
+
+    def __init__(self, behavior: SmallVLM, q_model: SmallVLM) -> None:
+        self._both = fuse(behavior, q_model)
+
+    def start(self, inputs: ModelInputs) -> Any:
+        """Return where decoding begins, of both."""
+        return self._both.start(
+            ModelInputs(
+                images=inputs.images.expand(2, -1, -1, -1, -1),
+                state=inputs.state.expand(2, -1),
+                text=inputs.text.expand(2, -1),
+                text_mask=inputs.text_mask.expand(2, -1),
+            )
+        )
+
+    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+        """Return what both say about the next token."""
+        both = self._both.next_log_probs(state, None if previous_bins is None else previous_bins.expand(2))
+        return TokenLogProbs(both[1:], renormalise_bins(both[:1]))
+
+
+def choose_decoding(behavior: TokenScorer | None, q_model: TokenScorer | None) -> Decoding:
+    """Return the fastest way to ask the networks that are given, at least one."""
+    if behavior is None:
+        if q_model is None:
+            raise ValueError("Decoding needs a scorer.")
+        return LikelihoodDecoding(q_model)
+    if q_model is None:
+        return BehaviorDecoding(behavior)
+    if isinstance(behavior, SmallVLM) and isinstance(q_model, SmallVLM) and can_fuse(behavior, q_model):
+        return FusedDecoding(behavior, q_model)
+    return PairDecoding(behavior, q_model)

@@ -1,0 +1,75 @@
+"""How a policy is read out of a trained checkpoint: settings of the policy, never of the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from vlm_qsft.errors import InvalidSetting, UnknownName
+
+POLICY_FILE = "policy.json"
+"""Where the chosen settings stand beside the checkpoint's own files."""
+
+ExtractionChoice = Literal["sft", "ratio", "likelihood", "single"]
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The knobs of policy extraction; `vlm_qsft.qsft.extraction` has the formulas.
+
+    Attributes:
+        extraction: "sft": pi_phi alone. "ratio": pi_phi tilted by Q = p_theta / pi_phi. "likelihood": pi_phi tilted by
+            p_theta, as printed in the paper. "single": p_theta alone, one network.
+        temperature: on pi_phi, for "single" on p_theta; 0 is greedy.
+        inverse_temperature: weight of the Q-values in "ratio" and "likelihood"; 0 is SFT. The others do not use it.
+        support: a bin competes when its probability is at least this share of the uniform one, in [0, 1]. 0.3 is what
+            the trials used: below it the ratio divides by almost nothing.
+    """
+
+    extraction: ExtractionChoice = "ratio"
+    temperature: float = 0.5
+    inverse_temperature: float = 16.0
+    support: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Raises UnknownName, InvalidSetting: no such extraction, or a number outside its range."""
+        if self.extraction not in get_args(ExtractionChoice):
+            raise UnknownName("extraction", self.extraction, get_args(ExtractionChoice))
+        for name in ("temperature", "inverse_temperature"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InvalidSetting(f"{name} is {value}; expected a finite number >= 0.")
+        if not 0 <= self.support <= 1:
+            raise InvalidSetting(f"support is {self.support}; expected a share of the uniform probability in [0, 1].")
+
+    @property
+    def needs_behavior(self) -> bool:
+        """Tell whether pi_phi decides with it."""
+        return self.extraction != "single"
+
+    @property
+    def needs_q_model(self) -> bool:
+        """Tell whether p_theta decides with it."""
+        return self.extraction != "sft"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values, the content of policy.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> PolicySettings:
+        """Rebuild settings from `to_json`.
+
+        Raises:
+            UnknownName, InvalidSetting: a field or a value that this version does not have.
+        """
+        names = {field.name for field in fields(cls)}
+        for name in document:
+            if name not in names:
+                raise UnknownName("policy setting", name, names)
+        try:
+            return cls(**document)
+        except TypeError as error:
+            raise InvalidSetting(f"Policy settings hold a value of the wrong type: {dict(document)}.") from error
