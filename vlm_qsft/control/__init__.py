@@ -1,0 +1,30 @@
+"""From decisions to commands that are safe to send: limits, watchdog, chunks, state machine. No ROS and no clock."""
+
+from vlm_qsft.control.action_mapping import ActionMapping, AxisAction
+from vlm_qsft.control.chunk_executor import DecisionRequest
+from vlm_qsft.control.command import Command
+from vlm_qsft.control.controller import MEASUREMENT, Controller, ControllerState, Instruction
+from vlm_qsft.control.faults import Fault, FaultKind
+from vlm_qsft.control.limits import AxisLimits, RobotLimits, WorkspaceBox
+from vlm_qsft.control.settings import ControlSettings
+from vlm_qsft.control.watchdog import CameraInput, VectorInput, Watchdog
+
+__all__ = [
+    "MEASUREMENT",
+    "ActionMapping",
+    "AxisAction",
+    "AxisLimits",
+    "CameraInput",
+    "Command",
+    "ControlSettings",
+    "Controller",
+    "ControllerState",
+    "DecisionRequest",
+    "Fault",
+    "FaultKind",
+    "Instruction",
+    "RobotLimits",
+    "VectorInput",
+    "Watchdog",
+    "WorkspaceBox",
+]
