@@ -1,0 +1,149 @@
+"""What an evaluation episode leaves behind: one line of JSON, and a trace where one is asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from vlm_qsft.errors import InvalidSetting, StorageError
+
+Setting = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """One evaluation episode.
+
+    Attributes:
+        task: its name.
+        base: `seeds.TUNING` or `seeds.EVALUATION`.
+        episode: its number; with task and base it names the scene.
+        seed: of the scene.
+        instruction: what the policy was told.
+        success: the instruction was followed within the time limit.
+        wrong_object: an object that was not the target was lifted or moved.
+        handled: the first object lifted or moved, in words; empty when none was.
+        steps: control steps.
+        episode_return: sum of rewards, undiscounted.
+        mean_value: mean of the policy's V(s) over the episode; NaN where it has none.
+        first_value: V(s) of the first observation; NaN where it has none.
+        settings: of the policy.
+        simulator: what the scene and the pictures depend on beyond the seed: variant, size of pictures, versions.
+            Results with other settings or another simulator are never mixed.
+    """
+
+    task: str
+    base: int
+    episode: int
+    seed: int
+    instruction: str
+    success: bool
+    wrong_object: bool
+    handled: str
+    steps: int
+    episode_return: float
+    mean_value: float
+    first_value: float
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    simulator: Mapping[str, Setting] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return one line; NaN becomes null, because JSON has no NaN."""
+        record = asdict(self)
+        for name in ("mean_value", "first_value"):
+            record[name] = None if math.isnan(record[name]) else record[name]
+        return json.dumps(record, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> EpisodeResult:
+        """Return what `to_json` wrote.
+
+        Raises:
+            InvalidSetting: the line is not an episode result; names what is missing or unknown.
+        """
+        record = _parse(line, {field.name for field in fields(cls)})
+        for name in ("mean_value", "first_value"):
+            record[name] = math.nan if record[name] is None else record[name]
+        return cls(**record)
+
+
+def _parse(line: str, names: set[str]) -> dict:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidSetting(f"Not a line of results ({error}): {line[:60]!r}") from error
+    if not isinstance(record, dict) or set(record) != names:
+        got = sorted(record) if isinstance(record, dict) else type(record).__name__
+        raise InvalidSetting(f"Not a line of results: expected the fields {sorted(names)}, got {got}.")
+    return record
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """An episode step by step, for the report.
+
+    Attributes:
+        instruction: what the policy was told.
+        cameras: names, in the order of `frames`.
+        frames: pictures before every step, at the size for people and not the policy's.
+        q_values: likelihood ratio of every bin at every step.
+        probabilities: distribution the bins were drawn from.
+        action_bins: chosen bins.
+        action_names: names of the action's dimensions.
+        value: V(s) at every step; NaN where the policy has none.
+        success: how it ended.
+    """
+
+    instruction: str
+    cameras: tuple[str, ...]
+    frames: UInt8[np.ndarray, "step camera height width 3"]
+    q_values: Float32[np.ndarray, "step action_dim n_bins"]
+    probabilities: Float32[np.ndarray, "step action_dim n_bins"]
+    action_bins: Int64[np.ndarray, "step action_dim"]
+    action_names: tuple[str, ...]
+    value: Float32[np.ndarray, " step"]
+    success: bool
+
+    def save(self, path: Path) -> None:
+        """Write an .npz; distributions as float16, which is more than a plot shows.
+
+        Raises:
+            StorageError: disk full, or no permission.
+        """
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            instruction=np.array(self.instruction),
+            cameras=np.array(self.cameras),
+            frames=self.frames,
+            q_values=self.q_values.astype(np.float16),
+            probabilities=self.probabilities.astype(np.float16),
+            action_bins=self.action_bins,
+            action_names=np.array(self.action_names),
+            value=self.value,
+            success=np.array(self.success),
+        )
+        write_whole(path, content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either not there or complete.
+
+    Raises:
+        StorageError: disk full, or no permission.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
