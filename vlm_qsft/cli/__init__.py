@@ -1,0 +1,1 @@
+"""The command line: `qsft demo | record | train | evaluate | inspect | bench | doctor`."""

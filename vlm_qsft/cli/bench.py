@@ -1,0 +1,48 @@
+"""`qsft bench`: run one of the measurements in the checkout's `benchmarks/` and show what it wrote."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.errors import MissingDependency
+
+SUBJECTS = {
+    "data": "our reader against LeRobotDataset on the same files",
+    "train": "a step of the Q phase against a step of SFT on the same batch",
+    "policy": "one Q-SFT decision against one SFT decision",
+}
+
+
+def build_parser() -> CommandParser:
+    """Return the arguments of `qsft bench`."""
+    parser = CommandParser("bench", description="Measure, print the result and write it as JSON.")
+    subjects = "; ".join(f"{name}: {text}" for name, text in SUBJECTS.items())
+    parser.add_argument("subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy}", help=subjects)
+    parser.add_argument("--out", type=Path, help="JSON file (default: runs/bench/SUBJECT.json)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run `benchmarks/bench_SUBJECT.py`, which prints its table and the path it wrote.
+
+    Raises:
+        MissingDependency: this is an installed copy; the benchmarks stand in the checkout only.
+    """
+    subject: str = arguments.subject
+    out: Path = arguments.out or Path("runs/bench") / f"{subject}.json"
+    program = Path(__file__).resolve().parents[2] / "benchmarks" / f"bench_{subject}.py"
+    if not program.is_file():
+        raise MissingDependency(
+            f"{program} does not exist: benchmarks come with the checkout, not with the installed package. "
+            "Run `qsft bench` from a clone of the repository."
+        )
+    print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    specification = importlib.util.spec_from_file_location(f"bench_{subject}", program)
+    assert specification is not None and specification.loader is not None  # it is a file that exists
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    module.main(["--out", str(out)])

@@ -1,0 +1,41 @@
+"""What a checkpoint folder holds: its scorers, what they take and give, and how it came about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vlm_qsft.cli.run_folder import flat
+from vlm_qsft.cli.table import table
+from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
+from vlm_qsft.policy import POLICY_FILE
+
+
+def describe_checkpoint(folder: Path) -> str:
+    """Return a description of a checkpoint, after comparing every file with the manifest.
+
+    Raises:
+        CheckpointError: the folder is no whole, unaltered checkpoint of this version.
+    """
+    checkpoint = load_checkpoint(folder, "cpu")
+    spec, schema, tokenizer = checkpoint.spec, checkpoint.schema, checkpoint.action_tokenizer
+    scorers = []
+    for role, scorer in zip(ROLES, (checkpoint.behavior, checkpoint.q_model), strict=True):
+        parameters = None if scorer is None else sum(weight.numel() for weight in scorer.parameters())
+        scorers.append((role, "absent" if scorer is None else type(scorer).__name__, parameters))
+    rows = [
+        ("identity", checkpoint.identity[:16]),
+        ("family", spec.family),
+        ("cameras", ", ".join(spec.cameras)),
+        ("image size", f"{spec.image_size[0]} x {spec.image_size[1]} pixels"),
+        ("state", ", ".join(schema.state_names) or "none"),
+        ("action", ", ".join(schema.action_names)),
+        ("control rate", f"{float(schema.fps):g} per second"),
+        ("tokens", f"{spec.n_tokens} per decision: {tokenizer.chunk} steps x {tokenizer.action_dim} dimensions"),
+        ("bins", f"{spec.n_bins} per dimension, {tokenizer.strategy}; the dummy token is {spec.n_bins}"),
+        *((name, str(value)) for name, value in flat(checkpoint.metadata).items()),
+    ]
+    policy = folder / POLICY_FILE
+    if policy.is_file():
+        rows += [(f"policy.{name}", str(value)) for name, value in json.loads(policy.read_text()).items()]
+    return f"{folder}\n\n{table(('scorer', 'class', 'parameters'), scorers)}\n\n{table(('property', 'value'), rows)}"

@@ -1,0 +1,87 @@
+"""`qsft record`: demonstrations of mixed quality, in simulation, in the canonical format."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer, quality_shares
+from vlm_qsft.cli.preset_settings import GAMMA
+from vlm_qsft.cli.progress import ProgressLine
+from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
+
+
+def build_parser() -> CommandParser:
+    """Return the arguments of `qsft record`."""
+    parser = CommandParser(
+        "record",
+        description="Record scripted demonstrations of mixed quality. Interrupted, the same command continues.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
+    parser.add_argument("--task", default=argparse.SUPPRESS, help="task, instead of the preset's")
+    parser.add_argument("--episodes", type=positive_integer, default=argparse.SUPPRESS, help="instead of the preset's")
+    parser.add_argument(
+        "--qualities",
+        dest="quality_shares",
+        type=quality_shares,
+        default=argparse.SUPPRESS,
+        metavar="NAME=SHARE,...",
+        help="demonstrators and their shares, for example expert=0.2,noisy=0.8, instead of the preset's",
+    )
+    parser.add_argument(
+        "--image-size", type=positive_integer, default=argparse.SUPPRESS, help="pixels, instead of the preset's"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the mixture and of every scene")
+    parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Record the data set.
+
+    Raises:
+        UnknownName: a task or a quality that does not exist.
+        DatasetError: the folder holds something else.
+    """
+    given = {
+        name: getattr(arguments, name)
+        for name in ("task", "episodes", "quality_shares", "image_size")
+        if hasattr(arguments, name)
+    }
+    if "quality_shares" in given:
+        given["quality_shares"] = tuple(given["quality_shares"].items())
+    preset = preset_named(arguments.preset)
+    preset = replace(preset, seed=arguments.seed, recording=replace(preset.recording, **given))
+    record_data(preset, arguments.out, workers=arguments.workers)
+    print(f"Wrote {arguments.out}")
+
+
+def record_data(preset: DemoPreset, root: Path, *, workers: int | None = None) -> None:
+    """Record the data set of a preset, showing progress; continues where it was interrupted.
+
+    Args:
+        preset: what is recorded, and its seed.
+        root: folder of the data set.
+        workers: processes; None is one per usable core.
+
+    Raises:
+        UnknownName: a task or a quality that does not exist.
+        DatasetError: the folder was begun with other settings.
+    """
+    from qsft_sim.recording import RecordingSettings, record
+    from vlm_qsft.training.device import usable_cores
+
+    recording = preset.recording
+    settings = RecordingSettings(
+        episodes=recording.episodes,
+        mixture=dict(recording.quality_shares),
+        tasks=(recording.task,),
+        seed=preset.seed,
+        gamma=GAMMA,
+        image_size=(recording.image_size, recording.image_size),
+    )
+    shares = ", ".join(f"{share:.0%} {quality}" for quality, share in recording.quality_shares)
+    print(f"Recording {recording.episodes} episodes of task {recording.task} ({shares}) to {root}", flush=True)
+    record(root, settings, workers=workers or usable_cores(), progress=ProgressLine("episodes"))

@@ -1,0 +1,117 @@
+"""`qsft train`: one phase on a data set: a behavior policy, or the likelihood model on top of one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.preset_settings import model_settings, train_settings
+from vlm_qsft.cli.progress import NamedProgress
+from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.settings import ModelSettings
+from vlm_qsft.presets import PRESETS, preset_named
+from vlm_qsft.training.settings import TokenSettings, TrainSettings
+
+PHASES = ("behavior", "q")
+TRAIN_FLAGS = (
+    "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
+    "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
+    "augmentation", "validation_fraction", "seed", "device", "precision",
+)  # fmt: skip
+BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "successes_only")
+MODEL_FLAGS = ("family", "channels", "width", "layers", "lora_rank")
+
+
+def build_parser() -> CommandParser:
+    """Return the arguments of `qsft train`."""
+    parser = CommandParser(
+        "train",
+        description="Train one phase. Interrupted, the same command continues; with other settings it refuses.",
+        epilog="First `qsft train behavior`, then `qsft train q --behavior OUT/policy`.",
+    )
+    parser.add_argument("phase", type=one_of("phase", PHASES), metavar="{behavior,q}")
+    parser.add_argument("--data", type=Path, required=True, help="data set folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the phase")
+    parser.add_argument("--behavior", type=Path, help="checkpoint of the behavior policy; for the q phase")
+    parser.add_argument(
+        "--successes-only", action="store_true", help="weigh only successful episodes; for the behavior phase"
+    )
+    parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
+    parser.add_argument("--source", help="hub name or folder of an image-text-to-text model, instead of the small one")
+    parser.add_argument("--allow-download", action="store_true", help="fetch --source from the hub")
+    parser.add_argument(
+        "--gripper", default="", metavar="NAME,...", help="action dimensions that are grippers, commanded at their ends"
+    )
+    add_settings_flags(parser, TrainSettings, TRAIN_FLAGS)
+    add_settings_flags(parser, ModelSettings, MODEL_FLAGS)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train the phase.
+
+    Raises:
+        InvalidSetting: flags that contradict each other, or a folder begun with other settings.
+        DatasetError, CheckpointError: the data set or the behavior policy cannot be read.
+    """
+    check_flags(arguments)
+    from vlm_qsft.training import train_behavior, train_q
+    from vlm_qsft.training.device import usable_cores
+
+    preset = preset_named(arguments.preset)
+    phase = preset.q if arguments.phase == "q" else preset.behavior
+    settings = with_flags(train_settings(phase, seed=preset.seed, device="auto"), arguments, TRAIN_FLAGS)
+    progress, workers = NamedProgress(), usable_cores()
+    print(f"Training the {arguments.phase} phase on {arguments.data} for {settings.steps} steps.", flush=True)
+    if arguments.phase == "q":
+        policy = train_q(
+            arguments.data, arguments.behavior, settings, arguments.out, workers=workers, progress=progress
+        )
+    else:
+        policy = train_behavior(
+            arguments.data,
+            chosen_model(arguments, model_settings(preset)),
+            settings,
+            arguments.out,
+            token_settings=TokenSettings(gripper=tuple(name for name in arguments.gripper.split(",") if name)),
+            weights="successes" if arguments.successes_only else "all",
+            workers=workers,
+            progress=progress,
+        )
+    print(f"Wrote {policy}")
+
+
+def check_flags(arguments: argparse.Namespace) -> None:
+    """Refuse flags of the other phase.
+
+    Raises:
+        InvalidSetting: names the flag and what to do.
+    """
+    if arguments.phase == "q":
+        if arguments.behavior is None:
+            raise InvalidSetting("`qsft train q` needs --behavior, the checkpoint that `qsft train behavior` wrote.")
+        given = [name for name in MODEL_FLAGS if hasattr(arguments, name)]
+        given += [name for name in BEHAVIOR_FLAGS if getattr(arguments, name)]
+        if given:
+            raise InvalidSetting(
+                f"--{given[0].replace('_', '-')} belongs to `qsft train behavior`: "
+                "the likelihood model starts as a copy of the behavior policy."
+            )
+    elif arguments.behavior is not None:
+        raise InvalidSetting("--behavior belongs to `qsft train q`.")
+
+
+def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> ModelSettings:
+    """Return the model of the flags: a named source, or the preset's small model with changes.
+
+    Raises:
+        InvalidSetting: a number outside its range, or flags that contradict each other.
+    """
+    if arguments.source is None:
+        return with_flags(of_preset, arguments, MODEL_FLAGS)
+    model = ModelSettings(
+        family="transformers", source=arguments.source, allow_download=arguments.allow_download
+    )
+    return with_flags(model, arguments, MODEL_FLAGS)
