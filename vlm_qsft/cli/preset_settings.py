@@ -11,6 +11,7 @@ from vlm_qsft.training.settings import TokenSettings, TrainSettings
 GRIPPER_DIMENSIONS = ("gripper",)  # of the simulator's actions
 EVALUATIONS_PER_PHASE = 10
 LEAST_STEPS_BETWEEN = 10  # a checkpoint is synced to the disk, which takes longer than a step of the smoke preset
+N_BINS = 64  # 1.6 mm per bin of a move; the small model sees each of 256 bins too rarely
 GAMMA = 0.97
 """Discount per control step, of the stored returns and of the Q phase alike."""
 
@@ -23,7 +24,7 @@ def model_settings(preset: DemoPreset) -> ModelSettings:
 
 def token_settings() -> TokenSettings:
     """Return how the simulator's actions become tokens."""
-    return TokenSettings(gripper=GRIPPER_DIMENSIONS)
+    return TokenSettings(n_bins=N_BINS, gripper=GRIPPER_DIMENSIONS)
 
 
 def train_settings(phase: PhasePreset, *, seed: int, device: str) -> TrainSettings:

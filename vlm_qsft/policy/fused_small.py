@@ -52,11 +52,11 @@ class FusedTrunk(nn.Module):
     ) -> Float[Tensor, "2 feature"]:
         """Return what `CameraTrunk` of each network returns; both rows hold the same picture."""
         pixels = images[:1].permute(0, 3, 1, 2).float()
-        maps = F.gelu(F.conv2d(pixels, self.pixel_weight, None, self.stride, self.padding) + self.constant)
+        maps = F.relu(F.conv2d(pixels, self.pixel_weight, None, self.stride, self.padding) + self.constant)
         maps = self.second(maps.view(2, -1, *maps.shape[2:]))
         scale, shift = self.modulation(instruction)[..., None, None].chunk(2, 1)
-        maps = F.gelu(maps * (1.0 + scale) + shift)
-        return F.gelu(self.fourth(F.gelu(self.third(maps)))).flatten(1)
+        maps = F.relu(maps * (1.0 + scale) + shift)
+        return F.relu(self.fourth(F.relu(self.third(maps)))).flatten(1)
 
 
 def can_fuse(first: TokenScorer, second: TokenScorer) -> bool:
