@@ -36,9 +36,7 @@ def qsft(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[st
     ],
     ids=lambda part: " ".join(part) if isinstance(part, tuple) else "",
 )
-def test_what_the_user_can_mend_is_one_line_and_status_2(
-    words: tuple[str, ...], expected: str, tmp_path: Path
-) -> None:
+def test_what_the_user_can_mend_is_one_line_and_status_2(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
     result = qsft(*words, cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     assert result.stderr.count("\n") == 1, result.stderr

@@ -54,6 +54,7 @@ def record(root: Path, *, successes: tuple[bool, ...] = (True, False, True, True
 
 SETTINGS_Q = TrainSettings.from_json({**SETTINGS.to_json(), "backup": "max", "target_update_rate": 0.1})
 
+
 def main(phase: str, root: str, out: str) -> None:
     """Train a phase; SIGKILL ends this process at step 10, between the checkpoints of steps 8 and 12."""
     from vlm_qsft.training import train_behavior, train_q

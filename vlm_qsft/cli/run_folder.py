@@ -1,13 +1,13 @@
 """The folder of a run: where everything lies, what was asked for, and which stages are complete.
 
-    settings.json       what decides the result; a run with others is refused
-    run.json            command, preset, settings, seeds, versions, commit, machine, as it was begun
-    usage.json          wall time and memory so far
-    stages/<name>.json  a stage is complete; written last
-    data/               the recorded data set
-    behavior/ q/ sft_success/         phase folders; policy/ inside is the checkpoint
-    evaluation/<policy>/              tune-<k>.jsonl, chosen.json, final.jsonl, counterfactual.jsonl, traces, videos/
-    summary.json report.html
+settings.json       what decides the result; a run with others is refused
+run.json            command, preset, settings, seeds, versions, commit, machine, as it was begun
+usage.json          wall time and memory so far
+stages/<name>.json  a stage is complete; written last
+data/               the recorded data set
+behavior/ q/ sft_success/         phase folders; policy/ inside is the checkpoint
+evaluation/<policy>/              tune-<k>.jsonl, chosen.json, final.jsonl, counterfactual.jsonl, traces, videos/
+summary.json report.html
 """
 
 from __future__ import annotations

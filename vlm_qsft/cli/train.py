@@ -111,7 +111,5 @@ def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> Mod
     """
     if arguments.source is None:
         return with_flags(of_preset, arguments, MODEL_FLAGS)
-    model = ModelSettings(
-        family="transformers", source=arguments.source, allow_download=arguments.allow_download
-    )
+    model = ModelSettings(family="transformers", source=arguments.source, allow_download=arguments.allow_download)
     return with_flags(model, arguments, MODEL_FLAGS)

@@ -51,7 +51,7 @@ class CameraTrunk(nn.Module):
         self.register_buffer("coordinates", grid[None], persistent=False)
         cells = [-(-side // STRIDE) for side in image_size]
         self.n_features = channels * cells[0] * cells[1]
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's stubs
 
     def forward(
         self, images: UInt8[Tensor, "batch height width 3"], instruction: Float[Tensor, "batch instruction"]
