@@ -74,7 +74,7 @@ def q_loss(
 
     Returns:
         The loss and the metrics `mean_target`, `share_saturated`, `value` (mean of 1 - p_theta(dummy | s) at the first
-        token) and `likelihood` (mean of p_theta(a | s)).
+        token) and `likelihood` (mean of p_theta(a | s)), all of them weighted.
 
     Raises:
         ShapeMismatch: the shapes do not belong together.
@@ -98,8 +98,9 @@ def q_loss(
     loss = -(weights[:, None] * per_token).mean()
     with torch.no_grad():
         metrics = target_metrics(targets, weights)
-        metrics["value"] = -torch.expm1(log_p[:, 0, -1]).mean()
-        metrics["likelihood"] = log_action.exp().mean()
+        share = weights / weights.sum()
+        metrics["value"] = share @ -torch.expm1(log_p[:, 0, -1])
+        metrics["likelihood"] = share @ log_action.exp().mean(dim=1)
     return loss, metrics
 
 

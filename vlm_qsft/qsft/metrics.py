@@ -40,8 +40,11 @@ def ratio_metrics(
     log_p: Float[Tensor, "batch token bins_and_dummy"],
     log_pi: Float[Tensor, "batch token n_bins"],
     action_bins: Int64[Tensor, "batch token"],
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> dict[str, Tensor]:
     """Return how the likelihood ratios of the logged tokens lie.
+
+    With the importance weights of a prioritised batch the means are weighted; the quantiles are those of the batch.
 
     Returns:
         `logged_action_value`: mean of min(1, p/pi) over the logged tokens, the learned value of what was done;
@@ -50,9 +53,11 @@ def ratio_metrics(
     """
     log_ratio = log_likelihood_ratio(log_p.detach(), log_pi.detach(), clip=False)
     ratio = log_ratio.gather(-1, action_bins[..., None]).squeeze(-1).exp()
+    weights = torch.ones_like(ratio[:, 0]) if weights is None else weights
+    share = weights / weights.sum()
     metrics = {
-        "logged_action_value": ratio.clamp(max=1.0).mean(),
-        "share_capped": (ratio > 1.0).to(ratio.dtype).mean(),
+        "logged_action_value": share @ ratio.clamp(max=1.0).mean(dim=1),
+        "share_capped": share @ (ratio > 1.0).to(ratio.dtype).mean(dim=1),
     }
     quantiles = torch.quantile(ratio.flatten(), torch.tensor(RATIO_QUANTILES, dtype=ratio.dtype, device=ratio.device))
     for share, quantile in zip(RATIO_QUANTILES, quantiles, strict=True):

@@ -148,7 +148,7 @@ def logged_ratio_metrics(log_probs: Tensor, batch: TokenBatch) -> dict[str, Tens
         raise ValueError("The Q phase needs cached log pi_phi.")
     logged = log_probs.detach()[..., :-1].gather(-1, batch.action_bins[..., None])
     one_bin = torch.cat([logged, log_probs.detach()[..., -1:]], dim=-1)
-    return ratio_metrics(one_bin, batch.logged_log_pi[..., None], torch.zeros_like(batch.action_bins))
+    return ratio_metrics(one_bin, batch.logged_log_pi[..., None], torch.zeros_like(batch.action_bins), batch.weights)
 
 
 def write_targets(path: Path, targets: Tensor) -> None:
