@@ -41,17 +41,20 @@ If it is installed in an unusual place: QSFT_PYTHON=/path/to/python3.12 make
 TEXT
 }
 
-# Software OpenGL for headless rendering. Only in CI: on a person's machine `qsft doctor` names the packages instead.
-install_rendering_in_ci() {
+# System packages, only in CI: on a person's machine `qsft doctor` names them instead.
+# Arguments: what happens without them, then the packages.
+install_in_ci() {
   [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-  local packages=(libegl1 libegl-mesa0 libgl1-mesa-dri)
-  dpkg -s "${packages[@]}" >/dev/null 2>&1 && return 0
-  echo "set-up: installing ${packages[*]}"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
-    >/dev/null 2>&1 || echo "set-up: could not install ${packages[*]}; the ray caster renders instead" >&2
+  local without=$1
+  shift
+  dpkg -s "$@" >/dev/null 2>&1 && return 0
+  echo "set-up: installing $*"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
+    >/dev/null 2>&1 || echo "set-up: could not install $*; $without" >&2
 }
 
-install_rendering_in_ci
+install_in_ci "the ray caster renders instead" libegl1 libegl-mesa0 libgl1-mesa-dri  # software OpenGL without a display
+install_in_ci "the browser tests of the report are skipped" chromium
 
 if [ "$(cat "$stamp_file" 2>/dev/null || true)" = "$stamp" ] && [ -x "$venv/bin/qsft" ] && is_python_312 "$venv/bin/python"; then
   exit 0
