@@ -182,7 +182,7 @@ def _single(*temperatures: float) -> tuple[ExtractionPreset, ...]:
 # Mostly faulty demonstrators, a good one now and then: 43 % of the episodes succeed.
 _MEDIOCRE = (("expert", 0.15), ("noisy", 0.25), ("distracted", 0.25), ("poor", 0.35))
 _SMOKE_PHASE = PhasePreset(steps=30, batch_size=32, learning_rate=1e-3, augmentation=2, validation_fraction=0.25)
-_DEMO_PHASE = PhasePreset(steps=2000, batch_size=128, learning_rate=1e-3, augmentation=0)
+_DEMO_PHASE = PhasePreset(steps=1200, batch_size=128, learning_rate=1e-3, augmentation=0)
 _GPU_PHASE = PhasePreset(steps=12000, batch_size=512, learning_rate=6e-4, augmentation=6)
 
 PRESETS = MappingProxyType(

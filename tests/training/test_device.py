@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 import torch
 
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.training.device import resolve_device, resolve_precision, usable_cores
+from vlm_qsft.training.device import keep_freed_memory, resolve_device, resolve_precision, usable_cores
 
 
 @pytest.mark.parametrize(("content", "expected"), [("max 100000\n", None), ("50000 100000\n", 1)])
@@ -27,3 +28,7 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_is_the_processor() -> None
     assert resolve_device("auto").type == "cpu"
     with pytest.raises(InvalidSetting, match="finds no GPU"):
         resolve_device("cuda")
+
+
+def test_freed_memory_is_kept_where_there_is_a_glibc() -> None:
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

@@ -18,7 +18,7 @@ from vlm_qsft.model.state_statistics import StateStatistics
 from vlm_qsft.training.backup_needs import backup_needs
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
 from vlm_qsft.training.dataset import FrameDataset
-from vlm_qsft.training.device import resolve_device, resolve_precision, set_threads
+from vlm_qsft.training.device import keep_freed_memory, resolve_device, resolve_precision, set_threads
 from vlm_qsft.training.frame_table import FrameTable, read_frame_table
 from vlm_qsft.training.phase_data import (
     check_same_robot,
@@ -88,6 +88,7 @@ def train_behavior(
         remove_leftovers(out)
         return policy
     set_threads()
+    keep_freed_memory()
     device = resolve_device(train_settings.device)
     precision = resolve_precision(train_settings.precision, device)
     tokenizer = fit_tokenizer(reader, token_settings)
@@ -166,6 +167,7 @@ def train_q(
             "Label the data set first."
         )
     set_threads()
+    keep_freed_memory()
     device = resolve_device(train_settings.device)
     precision = resolve_precision(train_settings.precision, device)
     checkpoint = load_checkpoint(behavior, device)
