@@ -122,7 +122,7 @@ def slow_targets(settings: TrainSettings, trainer: QTrainer, source: FrameSource
 
 @pytest.mark.parametrize(("backup", "remainder"), BACKUPS)
 def test_targets_of_every_backup_equal_a_walk_through_the_episode(tmp_path: Path, backup: str, remainder: str) -> None:
-    settings = replace(SETTINGS, backup=backup, remainder=remainder, n_step=2, augmentation=2)
+    settings = replace(SETTINGS, backup=backup, remainder=remainder, n_step=2, augmentation=2, colour_jitter=0.2)
     trainer = q_trainer(tmp_path, settings)
     source = trainer.validation_frames.source
     frames = np.arange(len(source.table))

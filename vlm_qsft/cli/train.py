@@ -18,7 +18,7 @@ PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
     "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
     "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
-    "augmentation", "validation_fraction", "seed", "device", "precision",
+    "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "successes_only")
 MODEL_FLAGS = ("family", "channels", "width", "layers", "lora_rank")
