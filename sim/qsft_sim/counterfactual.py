@@ -11,6 +11,7 @@ from qsft_sim.evaluation import EvaluationJob, Evaluator, run_jobs
 from qsft_sim.results import EpisodeResult, Setting
 from qsft_sim.statistics import wilson_interval
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import Progress
 from vlm_qsft.types import Policy
 
 
@@ -42,7 +43,7 @@ def evaluate_counterfactual(
     environment: EnvironmentSettings | None = None,
     settings: Mapping[str, Setting] | None = None,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[EpisodeResult]:
     """Run every scene under its own instruction and under that for another object: two lines per scene, in turn.
 

@@ -6,20 +6,21 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
-from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.staging import FOLDER, stage_episode
 from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.processes import Progress, run_in_order
 
 
 @dataclass(frozen=True)
-class StagingTask[Job]:
-    """Makes and stages one episode; what a worker process needs besides the job."""
+class JobStager[Job]:
+    """Makes and stages the episodes of jobs, in whatever process it is made."""
 
     root: Path
     schema: DatasetSchema
@@ -27,9 +28,9 @@ class StagingTask[Job]:
     image_format: str
     make_episode: Callable[[Job], Episode]
 
-    def __call__(self, item: tuple[int, Job]) -> int:
+    def __call__(self, numbered: tuple[int, Job]) -> int:
         """Make the episode of (index, job), stage it and return the index."""
-        index, job = item
+        index, job = numbered
         stage_episode(
             self.root,
             index,
@@ -81,17 +82,12 @@ def write_episodes[Job](
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
         waiting = [(index, job) for index, job in enumerate(jobs) if not writer.has_episode(index)]
-        complete = len(jobs) - len(waiting)
-
-        def note(index: int) -> None:
-            nonlocal complete
+        stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode)
+        staged = run_in_order(stage_jobs, waiting, workers=workers)
+        for complete, index in enumerate(staged, start=len(jobs) - len(waiting) + 1):
             writer.note_staged(index)
-            complete += 1
             if progress is not None:
                 progress(complete, len(jobs))
-
-        task = StagingTask(root, schema, labels, image_format, make_episode)
-        run_tasks(task, waiting, workers=workers, note=note)
         writer.finalize()
 
 
