@@ -21,6 +21,7 @@ from qsft_sim.seeds import scene_seed
 from qsft_sim.tasks import task_named
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
 from vlm_qsft.types import Policy
 
 
@@ -189,13 +190,4 @@ def _refuse_other(result: EpisodeResult, job: EvaluationJob, evaluator: Evaluato
     before |= {**result.settings, **result.simulator}
     now: dict[str, Setting] = {"task": job.task, "base": job.base, "episode": job.episode}
     now |= {**evaluator.settings, **evaluator.simulator}
-    differences = [
-        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
-        for name in sorted(before | now)
-        if before.get(name, "absent") != now.get(name, "absent")
-    ]
-    if differences:
-        raise InvalidSetting(
-            f"{out} holds results of other settings ({'; '.join(differences)}). "
-            "Use the same settings to continue, or another file."
-        )
+    refuse_other_settings(out, begun=before, asked=now)

@@ -126,7 +126,8 @@ def record(root: Path, settings: RecordingSettings, *, workers: int = 1, progres
         progress: called with (episodes complete, episodes in all).
 
     Raises:
-        DatasetError: the folder was begun with other settings.
+        InvalidSetting: the folder was begun with other settings.
+        DatasetError: it holds a data set of another origin.
         RenderingUnavailable: the wanted back end does not work here.
         StorageError: disk full; complete episodes are kept.
     """

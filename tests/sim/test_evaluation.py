@@ -127,9 +127,9 @@ def test_a_finished_evaluation_does_not_load_its_policy_again(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"settings": {"quality": "noisy", "temperature": 1.0}}, "temperature: 0.5 before, 1.0 now"),
-        ({"settings": {"quality": "noisy"}}, "temperature: 0.5 before, absent now"),
-        ({"base": TUNING}, "base: 2 before, 1 now"),
+        ({"settings": {"quality": "noisy", "temperature": 1.0}}, "temperature was 0.5, is 1.0 now"),
+        ({"settings": {"quality": "noisy"}}, "temperature was 0.5, is absent now"),
+        ({"base": TUNING}, "base was 2, is 1 now"),
     ],
 )
 def test_results_of_other_settings_are_not_continued(tmp_path: Path, changed: dict, text: str) -> None:
@@ -142,7 +142,7 @@ def test_results_of_other_settings_are_not_continued(tmp_path: Path, changed: di
 def test_results_of_another_variant_are_not_continued(tmp_path: Path) -> None:
     out = tmp_path / "noisy.jsonl"
     evaluate_noisy(out, episodes=1)
-    with pytest.raises(InvalidSetting, match="variant: standard before, camera_shift now"):
+    with pytest.raises(InvalidSetting, match="variant was standard, is camera_shift now"):
         evaluate(
             NOISY, task="pick", episodes=1, base=EVALUATION, out=out, variant="camera_shift", environment=BLIND,
             settings=SETTINGS,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qsft_sim.recording import RecordingSettings, record, record_episode, recording_jobs
-from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.errors import InvalidSetting, UnknownName
 
 SMALL = RecordingSettings(
     episodes=6, mixture={"expert": 1, "poor": 1}, tasks=("pick", "near"), image_size=(16, 16), n_distractors=(1, 1)
@@ -65,7 +65,7 @@ def test_a_recorder_that_was_killed_continues_and_gives_the_same_bytes(tmp_path:
 
 def test_a_recording_with_other_settings_is_refused_in_the_same_folder(tmp_path: Path) -> None:
     record(tmp_path, RecordingSettings(episodes=1, mixture={"expert": 1}, image_size=(8, 8)))
-    with pytest.raises(DatasetError, match="seed"):
+    with pytest.raises(InvalidSetting, match="seed was 0, is 1 now"):
         record(tmp_path, RecordingSettings(episodes=1, mixture={"expert": 1}, image_size=(8, 8), seed=1))
 
 

@@ -13,9 +13,10 @@ from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.staging import FOLDER, stage_episode
-from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
+from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def write_episodes[Job](
         recipe: whatever decides the content besides the jobs (seed, task, mixture): a different one is refused. The
             number of episodes is added to it.
     Raises:
-        DatasetError: begun or finalized with other settings, or being written by another process.
+        InvalidSetting: begun or finalized with other settings.
+        DatasetError: finalized by something else, or being written by another process.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
         QsftError: whatever an episode that does not fit raises.
@@ -95,7 +97,8 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     """Refuse to take a finalized data set for the one that is asked for.
 
     Raises:
-        DatasetError: names every difference.
+        InvalidSetting: names every difference.
+        DatasetError: it does not say how it was made.
     """
     path = root / LABELS_PATH
     if not path.exists():
@@ -103,4 +106,4 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     record = json.loads(path.read_text())
     asked = {**labels.to_record(), "recipe": dict(recipe)}
     begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_plan(root, begun=begun, asked=asked)
+    refuse_other_settings(root, begun=begun, asked=asked)
