@@ -4,14 +4,24 @@ import operator
 import os
 import signal
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vlm_qsft.errors import InvalidSetting, UnknownName, WorkerLost
 from vlm_qsft.presets import preset_named
-from vlm_qsft.processes import run_in_order
+from vlm_qsft.processes import run_in_order, usable_cores
 
 # Everything here is from importable modules: worker processes do not know the test's own functions.
+
+
+@pytest.mark.parametrize(("content", "expected"), [("max 100000\n", None), ("50000 100000\n", 1)])
+def test_a_quota_of_the_container_limits_the_cores(tmp_path: Path, content: str, expected: int | None) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text(content)
+    without = usable_cores(tmp_path / "absent")
+    assert usable_cores(quota) == (without if expected is None else expected)
 
 
 def test_results_come_in_the_order_of_the_jobs() -> None:
@@ -43,8 +53,9 @@ def test_what_a_job_raises_is_told_as_it_is(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_making_a_runner_raises_is_told_and_not_taken_for_a_killed_worker(workers: int) -> None:
+    cannot_be_made: Any = partial(preset_named, "smoky")
     with pytest.raises(UnknownName, match="Did you mean 'smoke'"):
-        list(run_in_order(partial(preset_named, "smoky"), [1, 2], workers=workers))
+        list(run_in_order(cannot_be_made, [1, 2], workers=workers))
 
 
 def test_a_worker_that_dies_is_told_with_the_remedy() -> None:

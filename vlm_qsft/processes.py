@@ -1,4 +1,4 @@
-"""Work spread over processes: the same results for any number of workers, and no orphans after a kill."""
+"""Work spread over processes: how many, the same results for any number of them, and no orphans after a kill."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from vlm_qsft.errors import InvalidSetting, WorkerLost
@@ -22,6 +23,16 @@ JOBS_AHEAD = 4
 """Waiting jobs per worker: enough that a long one does not starve the others, few enough to stop soon."""
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores this process may keep busy: its affinity, cut by the container's quota (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0))
+    if cgroup.is_file():
+        quota, period = cgroup.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
 
 
 def run_in_order[Job, Result](

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
+from vlm_qsft.processes import usable_cores
 
 
 def build_parser() -> CommandParser:
@@ -43,7 +44,6 @@ def run(arguments: argparse.Namespace) -> None:
     from vlm_qsft.cli.run_folder import open_run
     from vlm_qsft.cli.summary import results_table
     from vlm_qsft.cli.usage_meter import UsageMeter
-    from vlm_qsft.training.device import usable_cores
 
     settings = {**asdict(preset), "device": arguments.device}
     del settings["name"], settings["purpose"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from vlm_qsft.processes import usable_cores
 
 # What can move a number of a run.
 PACKAGES = (
@@ -50,7 +51,7 @@ def machine() -> dict[str, str | int | float]:
 
     return {
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
     }
 

@@ -12,6 +12,7 @@ from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.presets import PRESETS, preset_named
+from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import TokenSettings, TrainSettings
 
 PHASES = ("behavior", "q")
@@ -58,7 +59,6 @@ def run(arguments: argparse.Namespace) -> None:
     """
     check_flags(arguments)
     from vlm_qsft.training import train_behavior, train_q
-    from vlm_qsft.training.device import usable_cores
 
     preset = preset_named(arguments.preset)
     phase = preset.q if arguments.phase == "q" else preset.behavior
