@@ -6,19 +6,13 @@ whole batch. Both are cross-entropies of log-probabilities that are already norm
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import ShapeMismatch, UnknownName
 from vlm_qsft.qsft.metrics import target_metrics
-
-Remainder = Literal["dummy", "uniform"]
-"""Who gets the part 1 - w of the label: one token of its own, or all other bins alike."""
-
-REMAINDERS: tuple[str, ...] = get_args(Remainder)
+from vlm_qsft.qsft.remainder import REMAINDERS, Remainder
 
 
 def behavior_loss(
