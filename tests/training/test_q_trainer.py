@@ -15,6 +15,7 @@ from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network
 from vlm_qsft.training.dataset import FrameDataset, FrameSource, QColumns
+from vlm_qsft.training.frame_table import FrameTable
 from vlm_qsft.training.q_trainer import TARGET_NETWORK_FILE, QTrainer
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TrainSettings
@@ -22,7 +23,7 @@ from vlm_qsft.training.splits import split_frames
 from vlm_qsft.training.step_folder import latest_complete
 from vlm_qsft.training.transition_table import transition_table
 
-from .frames import CPU, GAMMA, LENGTHS, N_TOKENS, SETTINGS, SUCCESSES, frame_source, small_scorer
+from .frames import CPU, GAMMA, LENGTHS, N_TOKENS, SETTINGS, SUCCESSES, frame_source, frame_table, small_scorer
 
 BACKUPS = [("monte_carlo", "dummy"), ("nstep", "dummy"), ("behavior", "dummy"), ("max", "dummy"),
            ("nstep", "uniform"), ("behavior", "uniform"), ("max", "uniform")]  # fmt: skip
@@ -50,9 +51,9 @@ class LogPiInMemory:
         return self.log_pi[frames]
 
 
-def q_trainer(out: Path, settings: TrainSettings) -> QTrainer:
+def q_trainer(out: Path, settings: TrainSettings, *, table: FrameTable | None = None) -> QTrainer:
     behavior = small_scorer(settings.seed).eval()
-    source = frame_source(behavior)
+    source = frame_source(behavior, table)
     needs = backup_needs(settings)
     transitions = None
     if needs_target_network(needs):
@@ -202,3 +203,15 @@ def test_p_theta_starts_at_the_reset_value_and_learns_the_mean_return(tmp_path: 
     train = [line for line in lines if line["split"] == "train"]
     assert begun[0] == pytest.approx(0.05, abs=1e-5)
     assert train[-1]["value"] == pytest.approx(train[-1]["mean_target"], abs=0.05)
+
+
+def test_a_return_just_below_zero_is_never_drawn_for_its_return(tmp_path: Path) -> None:
+    table = frame_table()
+    failed = np.isin(table.episode, np.flatnonzero(~table.episode_success))
+    below = replace(table, returns=np.where(failed, np.float32(-5e-5), table.returns))
+    priority = q_trainer(tmp_path, SETTINGS, table=below).priority()
+    assert priority is not None
+    frames = q_trainer(tmp_path, SETTINGS, table=below).train_frames.frames
+    np.testing.assert_array_equal(priority.odds, np.where(failed, 0.0, table.returns)[frames])
+    nothing = replace(table, returns=np.where(failed, np.float32(-5e-5), np.float32(0.0)))
+    assert q_trainer(tmp_path, SETTINGS, table=nothing).priority() is None

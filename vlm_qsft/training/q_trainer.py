@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -91,10 +92,11 @@ class QTrainer(TokenTrainer):
     def priority(self) -> Priority | None:
         """Return the returns of the training frames as odds; None where no return is above 0."""
         frames = self.train_frames
-        returns = frames.source.table.returns[frames.frames]
-        if self.settings.priority_share == 0.0 or not returns.any():
+        # Rewards that are kept as they are may bring a return just below 0, within the tolerance of targets.
+        odds = np.maximum(frames.source.table.returns[frames.frames], 0.0)
+        if self.settings.priority_share == 0.0 or not odds.any():
             return None
-        return Priority(returns, self.settings.priority_share)
+        return Priority(odds, self.settings.priority_share)
 
     def save_extras(self, folder: Path) -> None:
         """Write the target network too: without it the targets of a resumed run would jump."""
