@@ -39,9 +39,8 @@ from vlm_qsft.training.dataset import FrameDataset, FrameSource
 from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.frame_table import read_frame_table
 from vlm_qsft.training.phase_data import fit_tokenizer, frame_source
-from vlm_qsft.training.phases import DUMMY_PROBABILITY
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer
+from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TokenSettings, TrainSettings
 from vlm_qsft.training.splits import split_frames
@@ -164,10 +163,11 @@ def build_trainers(
         columns = build_q_columns(
             behavior, source, of_backup, folder / f"log-pi-{name}", device=device, precision=precision
         )
-        q_model = copy.deepcopy(behavior)
-        q_model.reset_dummy(DUMMY_PROBABILITY)
         trainers[name] = QTrainer(
-            q_model, settings=of_backup, reward_rule=labels.reward_rule, **shared(name, source, columns)
+            likelihood_model(behavior, "dummy"),
+            settings=of_backup,
+            reward_rule=labels.reward_rule,
+            **shared(name, source, columns),
         )
     return trainers
 

@@ -13,7 +13,7 @@ from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
 from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, log_likelihood_ratio, sft, value_from_dummy, value_from_overlap
+from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
 from vlm_qsft.types import Decision, Observation
 
 NAN = float("nan")
@@ -149,11 +149,9 @@ class QPolicy:
         return (later, log_pi) if log_p is None else (log_p, renormalise_bins(later))
 
     def _value(self, log_p: Tensor | None, log_pi: Tensor | None) -> float:
-        if log_p is None:
+        if log_p is None or (log_pi is None and self._remainder == "uniform"):
             return NAN
-        if self._remainder == "uniform":
-            return NAN if log_pi is None else float(value_from_overlap(log_p[:1], log_pi[:1]))
-        value = float(value_from_dummy(log_p[0]))
+        value = float(behavior_value(log_p[0], None if log_pi is None else log_pi[0], self._remainder))
         if not math.isfinite(value):
             raise NotFinite(f"The value is {value}: the likelihood model's weights or inputs hold NaN.")
         return value

@@ -67,8 +67,8 @@ def q_loss(
         weights: importance weights of rows that were not drawn uniformly; None for 1.
 
     Returns:
-        The loss and the metrics `mean_target`, `share_saturated`, `value` (mean of 1 - p_theta(dummy | s) at the first
-        token) and `likelihood` (mean of p_theta(a | s)), all of them weighted.
+        The loss and the metrics `mean_target`, `share_saturated` and `likelihood` (mean of p_theta(a | s)), all of
+        them weighted.
 
     Raises:
         ShapeMismatch: the shapes do not belong together.
@@ -93,7 +93,6 @@ def q_loss(
     with torch.no_grad():
         metrics = target_metrics(targets, weights)
         share = weights / weights.sum()
-        metrics["value"] = share @ -torch.expm1(log_p[:, 0, -1])
         metrics["likelihood"] = share @ log_action.exp().mean(dim=1)
     return loss, metrics
 

@@ -37,6 +37,10 @@ class LoggedLogProbs(Protocol):
         """Return those of the logged tokens."""
         ...
 
+    def first(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch n_bins"]:
+        """Return those of every bin of the first token."""
+        ...
+
     def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch token n_bins"]:
         """Return those of every bin."""
         ...
@@ -88,11 +92,13 @@ class QColumns:
         log_pi: the cached behavior policy.
         transitions: of every frame; None where the backup does not bootstrap.
         needs: see `backup_needs`.
+        value_needs_behavior: batches carry log pi_phi of the first token, see `backup_needs.value_needs_behavior`.
     """
 
     log_pi: LoggedLogProbs
     transitions: TransitionTable | None
     needs: frozenset[str]
+    value_needs_behavior: bool
 
 
 class FrameDataset(Dataset):
@@ -125,15 +131,20 @@ class FrameDataset(Dataset):
         frames, table = request.frames, self.source.table
         q_columns = self._q_columns
         inputs = self.source.inputs(frames, shifts=request.shifts, gains=request.gains)
-        transitions = None
-        if q_columns is not None and q_columns.transitions is not None:
-            transitions = self._transitions(request, q_columns, q_columns.transitions, seen=inputs)
+        transitions = logged_log_pi = first_log_pi = None
+        if q_columns is not None:
+            logged_log_pi = torch.from_numpy(q_columns.log_pi.logged(frames))
+            if q_columns.value_needs_behavior:
+                first_log_pi = torch.from_numpy(q_columns.log_pi.first(frames))
+            if q_columns.transitions is not None:
+                transitions = self._transitions(request, q_columns, q_columns.transitions, seen=inputs)
         return TokenBatch(
             inputs=inputs,
             action_bins=torch.from_numpy(table.tokens(frames)),
             weights=torch.ones(len(frames)) if request.importance is None else torch.from_numpy(request.importance),
             returns=torch.from_numpy(table.returns[frames]),
-            logged_log_pi=None if q_columns is None else torch.from_numpy(q_columns.log_pi.logged(frames)),
+            logged_log_pi=logged_log_pi,
+            first_log_pi=first_log_pi,
             transitions=transitions,
         )
 
@@ -157,7 +168,7 @@ class FrameDataset(Dataset):
             # log pi_phi was cached on the stored pictures: the target network must look at the same ones.
             stored = self.source.inputs(frames) if request.augments else seen
         log_pi = torch.from_numpy(q_columns.log_pi.whole(frames)) if "log_pi" in needs else None
-        log_pi_next = torch.from_numpy(q_columns.log_pi.whole(next_frames)[:, 0]) if "log_pi_next" in needs else None
+        log_pi_next = torch.from_numpy(q_columns.log_pi.first(next_frames)) if "log_pi_next" in needs else None
         return Transitions(
             inputs=stored,
             next_inputs=self.source.inputs(next_frames),
