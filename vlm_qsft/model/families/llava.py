@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from vlm_qsft.model.families.family import VlmFamily
+from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class LlavaFamily(VlmFamily):
@@ -26,8 +26,6 @@ class LlavaFamily(VlmFamily):
         """Return the rest of the user's turn and the opening of the answer."""
         return f"{instruction} ASSISTANT:"
 
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
         """Return projected features of the layer that the configuration names."""
-        return torch.stack(list(self.model.model.get_image_features(pixels).pooler_output))
+        return ImageFeatures(torch.stack(list(self.model.model.get_image_features(pixels).pooler_output)))

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from vlm_qsft.model.families.family import VlmFamily
+from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class PaliGemmaFamily(VlmFamily):
@@ -28,11 +28,9 @@ class PaliGemmaFamily(VlmFamily):
         """Return the instruction; a line break separates prefix and answer."""
         return f"{instruction}\n"
 
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
         """Return projected features."""
-        return self.model.model.get_image_features(pixels).pooler_output
+        return ImageFeatures(self.model.model.get_image_features(pixels).pooler_output)
 
     def head_positions(
         self, head_ids: Int64[Tensor, " head"], *, n_cameras: int, image_size: tuple[int, int]
