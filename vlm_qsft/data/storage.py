@@ -58,9 +58,9 @@ def write_durably(path: Path, content: bytes) -> None:
             raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names inside a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Make the content of a file, or the names inside a folder, survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

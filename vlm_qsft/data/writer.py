@@ -15,7 +15,7 @@ from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.staging import ENCODERS, FOLDER, stage_episode, staged_indices
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
 from vlm_qsft.settings_record import refuse_other_settings
 
@@ -150,7 +150,7 @@ class DatasetWriter:
             shutil.rmtree(self.root / "data", ignore_errors=True)
             os.replace(target / "data", self.root / "data")
             os.replace(target / "meta", self.root / "meta")
-            sync_folder(self.root)
+            sync_path(self.root)
         self.close()
         shutil.rmtree(self.root / FOLDER)
 
@@ -179,12 +179,3 @@ class DatasetWriter:
 def is_finalized(root: Path) -> bool:
     """Tell whether a folder holds a complete data set."""
     return (Path(root) / INFO_PATH).exists()
-
-
-def sync_path(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
