@@ -1,12 +1,14 @@
-"""The settings that stand beside a result: what would continue it must be asked for with the same ones."""
+"""The settings that stand beside a result: they are read back, and what would continue it must ask for the same."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, cast
 
-from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.errors import InvalidSetting, UnknownName
 
 ABSENT = "absent"
 
@@ -33,6 +35,28 @@ def refuse_other_settings(place: Path, *, begun: Mapping[str, object], asked: Ma
             f"{place} was begun with other settings: {'; '.join(differences)}. "
             "Use the same ones to continue it, or write elsewhere."
         )
+
+
+def settings_from_json[Settings](kind: type[Settings], document: Mapping[str, Any], *, what: str) -> Settings:
+    """Rebuild settings from their JSON values; lists become tuples again.
+
+    Args:
+        kind: their dataclass.
+        what: what one of them is called, for the error: "policy setting".
+
+    Raises:
+        UnknownName: a field that this version does not have.
+        InvalidSetting: a value of the wrong type, or whatever else the settings refuse.
+    """
+    names = {field.name for field in fields(cast(Any, kind))}
+    for name in document:
+        if name not in names:
+            raise UnknownName(what, name, names)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InvalidSetting(f"A {what} is missing or of the wrong type: {dict(document)}.") from error
 
 
 def flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:

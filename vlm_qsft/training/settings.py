@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.settings_record import settings_from_json
 
 Phase = Literal["behavior", "q"]
 Weights = Literal["all", "successes"]
@@ -151,13 +152,5 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainSettings:
-        """Rebuild settings from `to_json`.
-
-        Raises:
-            UnknownName: a field that this version does not have.
-        """
-        names = {field.name for field in fields(cls)}
-        for name in document:
-            if name not in names:
-                raise UnknownName("train setting", name, names)
-        return cls(**document)
+        """Rebuild settings from `to_json`; raises as `settings_from_json`."""
+        return settings_from_json(cls, document, what="train setting")
