@@ -32,8 +32,9 @@ def test_the_record_of_a_decision_holds_every_extraction_and_its_ratio_to_sft(
     assert record["policies"]["sft"]["ratio_interval"] == [1.0, 1.0]
     assert record["ratio_to_sft"] == record["policies"]["ratio"]["ratio_to_sft"]
     assert record["is_within"] == (record["ratio_to_sft"] <= record["largest_ratio"])
-    assert record["rounds"] == 3
+    assert record["settings"]["rounds"] == 3
     assert record["parameters"] > 1e6
+    assert {"command", "commit", "versions", "machine"} <= record.keys()
 
     *rows, path = capsys.readouterr().out.splitlines()
     assert path == str(out)

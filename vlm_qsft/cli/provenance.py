@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from vlm_qsft.processes import usable_cores
 
@@ -16,6 +17,11 @@ PACKAGES = (
     "vlm-qsft", "torch", "transformers", "accelerate", "numpy", "mujoco", "gymnasium", "pyarrow", "av",
     "opencv-python-headless", "safetensors", "lerobot",
 )  # fmt: skip
+
+
+def provenance() -> dict[str, Any]:
+    """Return what stands beside every result: command, commit, versions, machine."""
+    return {"command": command_line(), "commit": commit(), "versions": versions(), "machine": machine()}
 
 
 def versions() -> dict[str, str | None]:
