@@ -111,22 +111,26 @@ def image_processor(family: str) -> Any:
     return CLIPImageProcessor() if family == "llava" else SiglipImageProcessor()
 
 
+def save_tiny_model(family: str, folder: Path) -> None:
+    """Write what `save_pretrained` of model, tokenizer and processor writes."""
+    torch.manual_seed(0)
+    tokenizer = byte_tokenizer(SPECIAL[family])
+    special: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL[family]}
+    config = AutoConfig.for_model(MODEL_TYPE[family], **tiny_config(family, special, len(tokenizer)))
+    model: Any = AutoModelForImageTextToText.from_config(config)
+    for part in (model, tokenizer, image_processor(family)):
+        part.save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function from a family to a folder that `save_pretrained` of model, tokenizer and processor wrote."""
+    """Return a function from a family to the folder of its tiny model."""
     made: dict[str, Path] = {}
 
     def folder(family: str) -> Path:
         if family not in made:
-            torch.manual_seed(0)
-            tokenizer = byte_tokenizer(SPECIAL[family])
-            special: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL[family]}
-            config = AutoConfig.for_model(MODEL_TYPE[family], **tiny_config(family, special, len(tokenizer)))
-            model: Any = AutoModelForImageTextToText.from_config(config)
-            path = tmp_path_factory.mktemp(family)
-            for part in (model, tokenizer, image_processor(family)):
-                part.save_pretrained(path)
-            made[family] = path
+            made[family] = tmp_path_factory.mktemp(family)
+            save_tiny_model(family, made[family])
         return made[family]
 
     return folder
