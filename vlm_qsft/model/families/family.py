@@ -45,9 +45,9 @@ class VlmFamily(ABC):
         self.model = model
 
     @property
-    @abstractmethod
     def language_model(self) -> PreTrainedModel:
         """Return the decoder that takes embeddings and gives hidden states."""
+        return self.model.model.language_model
 
     @property
     def embedding(self) -> nn.Embedding:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class LlavaFamily(VlmFamily):
     """LlavaForConditionalGeneration."""
-
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """Return the decoder."""
-        return self.model.model.language_model
 
     def head(self, tokenizer: PreTrainedTokenizerBase, *, n_cameras: int, n_image_tokens: int) -> str:
         """Return the opening of the user's turn with the pictures."""

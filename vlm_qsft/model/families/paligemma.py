@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
@@ -14,11 +14,6 @@ class PaliGemmaFamily(VlmFamily):
     """PaliGemmaForConditionalGeneration."""
 
     sees_whole_prefix = True
-
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """Return the decoder."""
-        return self.model.model.language_model
 
     def head(self, tokenizer: PreTrainedTokenizerBase, *, n_cameras: int, n_image_tokens: int) -> str:
         """Return the pictures and the start token, in the order of the family's own processor."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
@@ -16,11 +16,6 @@ DEFAULT_TOKENS_PER_SIDE = 8
 
 class QwenVlFamily(VlmFamily):
     """Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration and Qwen3VLForConditionalGeneration."""
-
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """Return the decoder."""
-        return self.model.model.language_model
 
     @property
     def pixels_per_token(self) -> int:
