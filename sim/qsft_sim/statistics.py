@@ -72,10 +72,15 @@ class PairedComparison:
     p_value: float
 
 
-def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+def wilson_interval(successes: float, episodes: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a success rate.
 
         (p + z^2/2n  -+  z sqrt(p (1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+
+    Args:
+        successes: their number; or the sum of numbers in [0, 1], of whose mean the interval is then a wide one,
+            because no such numbers vary more than zeros and ones do.
+        episodes: how many.
 
     Raises:
         InvalidSetting: not 0 <= successes <= episodes, or no episode.
