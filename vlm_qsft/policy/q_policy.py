@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting, NotFinite
@@ -65,6 +66,11 @@ class QPolicy:
         self._remainder = checkpoint.metadata.get("train", {}).get("remainder", "dummy")
         self._text: tuple[Tensor, Tensor] | None = None
         self._generator = torch.Generator(self._device)
+
+    @property
+    def bin_centers(self) -> Float[np.ndarray, "action_dim n_bins"]:
+        """What every action bin decodes to, physical units."""
+        return self.checkpoint.action_tokenizer.centers
 
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` fixes every random draw until the next reset.
