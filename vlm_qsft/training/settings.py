@@ -89,7 +89,7 @@ class TrainSettings:
     target_update_rate: float = 0.005
     n_step: int = 5
     support: float = 0.3
-    priority_share: float = 0.5
+    priority_share: float = 0.7
     augmentation: int = 0
     colour_jitter: float = 0.0
     validation_fraction: float = 0.05
