@@ -57,7 +57,7 @@ class Robot(Rig):
         self.checkpoint = load_checkpoint(folder, "cpu")
         self.policy = QPolicy(self.checkpoint, PolicySettings("ratio", temperature=1.0), "cpu")
         self.policy.reset(INSTRUCTION, seed=0)
-        self.cameras = CAMERAS
+        self.cameras: tuple[str, ...] = CAMERAS
         self.decisions: list[Decision] = []
         self.activated(INSTRUCTION)
 
