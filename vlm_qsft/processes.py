@@ -68,7 +68,7 @@ def run_in_order[Job, Result](
         running: deque[Future[Result]] = deque()
         try:
             for job in jobs:
-                running.append(pool.submit(_run, job))
+                running.append(_submit(pool, job))
                 if len(running) >= workers * JOBS_AHEAD:
                     yield running.popleft().result()
             while running:
@@ -80,6 +80,16 @@ def run_in_order[Job, Result](
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, job: Any) -> Future[Any]:
+    # Ctrl-C reaches every process of the terminal; the main one decides. A worker begins here and inherits what is
+    # blocked, and nothing cuts off this process while it hands over what the worker needs to begin.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_run, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -101,8 +111,6 @@ _run_job: Callable[[Any], Any] | None = None
 def _begin(make_runner: Callable[[], Callable[[Any], Any]]) -> None:
     global _make_runner
     _make_runner = make_runner
-    # Ctrl-C reaches every process of the terminal; the main one decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
