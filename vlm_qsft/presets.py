@@ -187,7 +187,7 @@ _SMOKE_PHASE = PhasePreset(
     steps=30, batch_size=32, learning_rate=1e-3, augmentation=2, colour_jitter=0.1, validation_fraction=0.25
 )
 # Small batches: at equal cost twice the steps of half the frames give a better policy.
-_DEMO_PHASE = PhasePreset(steps=2200, batch_size=64, learning_rate=1e-3, augmentation=0, colour_jitter=0.12)
+_DEMO_PHASE = PhasePreset(steps=3000, batch_size=64, learning_rate=1e-3, augmentation=0, colour_jitter=0.12)
 _GPU_PHASE = PhasePreset(steps=12000, batch_size=512, learning_rate=6e-4, augmentation=6, colour_jitter=0.12)
 
 PRESETS = MappingProxyType(
