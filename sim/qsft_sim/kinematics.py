@@ -38,6 +38,17 @@ def rotation_from_roll_pitch_yaw(roll_rad: float, pitch_rad: float, yaw_rad: flo
     )
 
 
+def roll_pitch_yaw_from_rotation(rotation: Rotation) -> Vector:
+    """Return the angles of `rotation_from_roll_pitch_yaw`, pitch within a quarter turn either way."""
+    return np.array(
+        [
+            np.arctan2(rotation[2, 1], rotation[2, 2]),
+            np.arcsin(np.clip(-rotation[2, 0], -1.0, 1.0)),
+            np.arctan2(rotation[1, 0], rotation[0, 0]),
+        ]
+    )
+
+
 class ArmKinematics:
     """Forward and inverse kinematics of the tool, independent of any simulation."""
 
