@@ -46,6 +46,22 @@ class JointTrajectory:
     points: tuple[TrajectoryPoint, ...]
     start_s: float | None = None
 
+    def of_joints(self, names: tuple[str, ...]) -> JointTrajectory:
+        """Return the part of some of its joints, in their order; points of another size are left for the checks."""
+        if sorted(names) == sorted(self.joint_names):
+            return self
+        columns = [self.joint_names.index(name) for name in names]
+        size = len(self.joint_names)
+
+        def part(values: Joints | None) -> Joints | None:
+            return values if values is None or values.shape != (size,) else values[columns]
+
+        points = tuple(
+            TrajectoryPoint(point.time_s, np.asarray(part(point.positions)), part(point.velocities))
+            for point in self.points
+        )
+        return JointTrajectory(names, points, self.start_s)
+
 
 @dataclass(frozen=True)
 class _Knots:
@@ -75,16 +91,21 @@ class JointTrajectoryFollower:
         self._position = np.array(positions, dtype=np.float64)
         self._velocity = np.zeros_like(self._position)
 
-    def accept(self, trajectory: JointTrajectory, now_s: float) -> None:
-        """Replace what was under way.
+    def check(self, trajectory: JointTrajectory, now_s: float) -> None:
+        """Refuse what `accept` would refuse.
 
         Raises:
             CommandRefused: other joints, no point, numbers missing or not finite, times that do not rise, a trajectory
-                that is over already, or one that ends in motion. The trajectory under way goes on.
+                that is over already, or one that ends in motion.
         """
+        self._columns(trajectory)
+        self._check_points(trajectory, now_s if trajectory.start_s is None else trajectory.start_s, now_s)
+
+    def accept(self, trajectory: JointTrajectory, now_s: float) -> None:
+        """Replace what was under way. Raises CommandRefused: see `check`; the trajectory under way goes on."""
+        self.check(trajectory, now_s)
         columns = self._columns(trajectory)
         start_s = now_s if trajectory.start_s is None else trajectory.start_s
-        self._check_points(trajectory, start_s, now_s)
         points = trajectory.points
         self.advance(now_s)
         times = np.array([now_s, *(start_s + point.time_s for point in points)])

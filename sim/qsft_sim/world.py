@@ -170,6 +170,11 @@ class TabletopWorld:
         return self.state.ctrl[:N_JOINTS].copy()
 
     @property
+    def finger_target_m(self) -> float:
+        """Set point of one finger's way from the middle."""
+        return float(self.state.ctrl[_FINGER])
+
+    @property
     def finger_velocity_m_s(self) -> float:
         """Measured speed of one finger."""
         return float(self.state.qvel[_FINGER])
