@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ANYTHING = {"report", "cli"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
-DATASETS = {*_ROOT_MODULES, "data"}
+DATASETS = {*_ROOT_MODULES, "data", "images"}
 
 # Third-party package -> places (relative to the root, as path prefixes) where it may be imported.
 CONFINED: dict[str, tuple[str, ...]] = {
