@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,14 @@ from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.staging import FOLDER, stage_episode
+from vlm_qsft.data.staging import FOLDER, refuse_episode, stage_episode
 from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
-from vlm_qsft.errors import DatasetError
+from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch
+
+BAD_EPISODE = (DatasetError, ShapeMismatch, NotFinite)
+"""Errors that lie in one episode; all others (a full disk, a wrong setting) would meet every episode."""
+Run = Callable[..., None]
+"""Called as `run_tasks` is; what spreads the work over processes or machines."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +31,34 @@ class StagingTask[Job]:
     labels: LabelSettings
     image_format: str
     make_episode: Callable[[Job], Episode]
+    name_of: Callable[[Job], str] | None
+    skip_bad: bool
 
-    def __call__(self, item: tuple[int, Job]) -> int:
-        """Make the episode of (index, job), stage it and return the index."""
+    def __call__(self, item: tuple[int, Job]) -> tuple[int, bool]:
+        """Make the episode of (index, job) and stage it; return the index and whether the episode is there.
+
+        Raises:
+            QsftError: the episode does not fit, and bad ones are not skipped.
+        """
         index, job = item
-        stage_episode(
-            self.root,
-            index,
-            self.make_episode(job),
-            schema=self.schema,
-            labels=self.labels,
-            image_format=self.image_format,
-        )
-        return index
+        name = str(index) if self.name_of is None else self.name_of(job)
+        try:
+            stage_episode(
+                self.root,
+                index,
+                self.make_episode(job),
+                schema=self.schema,
+                labels=self.labels,
+                image_format=self.image_format,
+            )
+        except BAD_EPISODE as error:
+            if not self.skip_bad:
+                if self.name_of is None or name in str(error):
+                    raise
+                raise type(error)(f"Episode '{name}': {error}") from error
+            refuse_episode(self.root, index, name=name, reason=str(error))
+            return index, False
+        return index, True
 
 
 def write_episodes[Job](
@@ -52,6 +72,10 @@ def write_episodes[Job](
     progress: Progress | None = None,
     image_format: str = "png",
     recipe: Recipe | None = None,
+    skip_bad: bool = False,
+    name_of: Callable[[Job], str] | None = None,
+    documents: Mapping[str, str] | None = None,
+    run: Run | None = None,
 ) -> None:
     """Write one episode per job and finalize the data set.
 
@@ -66,6 +90,11 @@ def write_episodes[Job](
         progress: called with (complete, total) episodes.
         recipe: whatever decides the content besides the jobs (seed, task, mixture): a different one is refused. The
             number of episodes is added to it.
+        skip_bad: an episode that is damaged or does not fit is noted in meta/refused.json and left out; without it the
+            first one ends the work, and those that were left out before are tried again.
+        name_of: how people call a job, in errors and in the list of refused episodes.
+        documents: file name -> text of more files of meta/.
+        run: what calls the task on every item, see `run_tasks`, which it is when left out (with `workers`).
     Raises:
         DatasetError: begun or finalized with other settings, or being written by another process.
         WorkerLost: a worker process was killed.
@@ -80,19 +109,26 @@ def write_episodes[Job](
         shutil.rmtree(root / FOLDER, ignore_errors=True)
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
-        waiting = [(index, job) for index, job in enumerate(jobs) if not writer.has_episode(index)]
+        left_out = writer.refused if skip_bad else frozenset()
+        waiting = [
+            (index, job) for index, job in enumerate(jobs) if not writer.has_episode(index) and index not in left_out
+        ]
         complete = len(jobs) - len(waiting)
 
-        def note(index: int) -> None:
+        def note(result: tuple[int, bool]) -> None:
             nonlocal complete
-            writer.note_staged(index)
+            index, is_there = result
+            (writer.note_staged if is_there else writer.note_refused)(index)
             complete += 1
             if progress is not None:
                 progress(complete, len(jobs))
 
-        task = StagingTask(root, schema, labels, image_format, make_episode)
-        run_tasks(task, waiting, workers=workers, note=note)
-        writer.finalize()
+        task = StagingTask(root, schema, labels, image_format, make_episode, name_of, skip_bad)
+        if run is None:
+            run_tasks(task, waiting, workers=workers, note=note)
+        else:
+            run(task, waiting, note=note)
+        writer.finalize(documents)
 
 
 def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> None:
