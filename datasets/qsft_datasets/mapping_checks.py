@@ -17,6 +17,9 @@ ATTRIBUTE_NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 OWN_ATTRIBUTES = ("source_key", "source_file", "source_split", "outcome_source", "gaps")
 """Attributes that every conversion writes itself."""
 
+OWN_COLUMNS = ("source.reward", "source.terminated")
+"""Kept columns that every conversion of a source with such features has."""
+
 
 def check_mapping(mapping: Mapping) -> None:
     """Refuse a mapping that contradicts itself.
@@ -55,7 +58,7 @@ def check_mapping(mapping: Mapping) -> None:
     _check_outcome(mapping.outcome)
     for name in mapping.keep:
         _refuse(
-            not is_kept_key(name),
+            not is_kept_key(name) or name in OWN_COLUMNS,
             f"keep '{name}': a name of letters, digits, '_', '-' and '.' that no other column of the data set has",
         )
     for name in mapping.attributes:
@@ -109,7 +112,7 @@ def _check_outcome(outcome: OutcomeMapping) -> None:
         try:
             re.compile(outcome.pattern)
         except (re.error, RecursionError, OverflowError) as error:
-            raise InvalidSetting(f"outcome: pattern is no regular expression: {error}.") from error
+            raise InvalidSetting(f"Outcome: pattern is no regular expression: {error}.") from error
 
 
 def _refuse_repeated(kind: str, names: Iterable[str]) -> None:

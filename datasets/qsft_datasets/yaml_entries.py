@@ -67,11 +67,11 @@ def parse_entries(text: str, name: str) -> Entry:
     Raises:
         InvalidSetting: no YAML, several documents, a key twice, aliases, tags, or too deep; names the line.
     """
+    if len(text) > MAX_BYTES:
+        raise InvalidSetting(f"{name} is larger than {MAX_BYTES // 1024} kB: no mapping file.")
     builder = _Builder(name)
-    loader = yaml.SafeLoader(text[: MAX_BYTES + 1])
     try:
-        if len(text) > MAX_BYTES:
-            raise InvalidSetting(f"{name} is larger than {MAX_BYTES // 1024} kB: no mapping file.")
+        loader = yaml.SafeLoader(text)
         while loader.check_event():
             builder.take(loader.get_event())
     except yaml.MarkedYAMLError as error:
@@ -80,8 +80,6 @@ def parse_entries(text: str, name: str) -> Entry:
         raise InvalidSetting(f"{name}{line}: no valid YAML: {error.problem or error.context}.") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidSetting(f"{name}: no valid YAML: {' '.join(str(error).split())}.") from error
-    finally:
-        loader.dispose()
     if builder.root is None:
         raise InvalidSetting(f"{name} is empty.")
     return builder.root

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from vlm_qsft.errors import QsftError, WorkerLost
@@ -55,6 +56,16 @@ def run_tasks[Item, Result](
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores this process may keep busy: its affinity, cut by the container's quota (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0))
+    if cgroup.is_file():
+        quota, period = cgroup.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
 
 
 def _collect[Result](running: set[Future[Result]], note: Callable[[Result], None]) -> set[Future[Result]]:
