@@ -10,6 +10,8 @@ from qsft_datasets.coverage import width_of
 from qsft_datasets.sampling import EpisodeSample
 from qsft_datasets.source import SourceDescription, SourceFeature
 
+KEPT_PREFIXES = ("kept/", "episode_metadata/attributes/", "episode_metadata/")
+"""Levels that say no more than that a feature is kept, or belongs to the episode."""
 PREFIXES = ("observation.images.", "observation.", "observations/", "observation/", "obs/", "steps/", "images/")
 INDEX_COLUMNS = {"timestamp", "frame_index", "episode_index", "index", "task_index"}
 STEP_FLAGS = {"is_first", "is_last"}
@@ -62,8 +64,10 @@ def roles_of(description: SourceDescription, samples: Sequence[EpisodeSample]) -
         is_number, is_scalar = feature.kind == "number", width_of(feature) == 1
         if feature is roles.instruction:
             continue
-        if feature.kind in ("image", "video"):
+        if feature.kind in ("image", "video") and not feature.path.startswith("next_obs/"):
             _sort_camera(feature, roles, samples)
+        elif feature.path.startswith("next_obs/"):
+            roles.ignored[feature.path] = "the observation after the step: that of the next row"
         elif feature.path in INDEX_COLUMNS:
             roles.ignored[feature.path] = "counted anew"
         elif name in STEP_FLAGS:
@@ -113,6 +117,8 @@ def canonical_name(path: str, *, keeps_path: bool = False) -> str:
         keeps_path: keep all levels, so that different features get different names.
     """
     text = path.strip("/")
+    for prefix in KEPT_PREFIXES:
+        text = text.removeprefix(prefix)
     if not keeps_path:
         for prefix in PREFIXES:
             if text.startswith(prefix) and len(text) > len(prefix):

@@ -10,6 +10,7 @@ import numpy as np
 from qsft_datasets.action_evidence import Pairs, action_meaning, find_grippers
 from qsft_datasets.coverage import MAX_KEPT, width_of
 from qsft_datasets.feature_roles import FeatureRoles, canonical_name, roles_of
+from qsft_datasets.mapping_checks import OWN_ATTRIBUTES, OWN_COLUMNS
 from qsft_datasets.mapping_text import Undecided, record_text
 from qsft_datasets.outcome_evidence import propose_outcome
 from qsft_datasets.sampling import EpisodeSample
@@ -24,6 +25,9 @@ state, action: columns [0, 1, ...] takes a part of a feature; number = source * 
 action meaning: absolute, delta or velocity. gripper: which numbers of the source mean open and closed.
 outcome: flag, path, reward, csv, assume-success, assume-failure; with path (the feature), threshold, where, pattern.
 terminal_rule: outcome (a success ends the task, all else was cut off), flag (the feature `terminated`), never."""
+
+MAX_TEXT = 1000
+"""Characters of a text per episode that is worth a column of the episode table."""
 
 
 def propose(description: SourceDescription, samples: Sequence[EpisodeSample]) -> str:
@@ -41,7 +45,8 @@ def propose(description: SourceDescription, samples: Sequence[EpisodeSample]) ->
     record["action"] = [part_record(feature, "action") for feature in roles.action]
     if not record["action"]:
         record["action"] = [{"path": Undecided(), "names": Undecided(), "meaning": Undecided()}]
-    is_padded = description.format == "rlds"
+    last_step, padding_reason = last_step_of(description, roles, samples)
+    is_padded = last_step == "padding"
     _describe_actions(record, comments, description, samples, roles, is_padded=is_padded)
     if roles.instruction is not None:
         record["instruction"] = roles.instruction.path
@@ -55,9 +60,9 @@ def propose(description: SourceDescription, samples: Sequence[EpisodeSample]) ->
             comments[use,] = range_text(feature.path, samples)
     record["terminal_rule"] = "outcome"
     comments["terminal_rule",] = terminal_comment(roles.terminated, samples)
-    if is_padded:
-        record["last_step"] = "padding"
-        comments["last_step",] = padding_comment(roles.action, samples)
+    if padding_reason:
+        record["last_step"] = last_step or Undecided()
+        comments["last_step",] = padding_reason
     outcome, comments["outcome",] = propose_outcome(roles, samples)
     record["outcome"] = outcome
     record |= _rest(roles, description, samples)
@@ -124,7 +129,7 @@ def _describe_actions(
         found = find_grippers(pairs, part["names"], state_names) if pairs else []
         columns = [gripper.column for gripper in found]
         if len(columns) < len(part["names"]):
-            evidence = action_meaning(pairs, grippers=columns, fps=description.fps)
+            evidence = action_meaning(pairs, grippers=columns, fps=description.fps, state_names=state_names)
             meaning, reason = evidence.meaning, evidence.reason
         else:
             meaning, reason = "absolute", "a gripper's position"
@@ -158,12 +163,17 @@ def _rest(
         name = canonical_name(feature.path, keeps_path=True)
         width = width_of(feature)
         is_constant_text = feature.kind == "text" and feature.per_episode
-        if feature.per_episode and width == 1 and (feature.kind == "number" or is_constant_text):
+        length = max((len(str(sample.episode.get(feature.path, ""))) for sample in samples), default=0)
+        if feature.per_episode and feature.kind == "text" and length > MAX_TEXT:
+            ignore[feature.path] = f"a text of {length} characters"
+        elif feature.per_episode and width == 1 and (feature.kind == "number" or is_constant_text):
+            name = f"original.{name}" if name in OWN_ATTRIBUTES else name
             attributes[unused(name, attributes)] = feature.path
         elif feature.per_episode:
             ignore[feature.path] = "several values per episode; the data set has no place for them"
         elif feature.kind == "number" and 0 < width <= MAX_KEPT:
-            key = unused(name if is_kept_key(name) else f"source.{name}", keep)
+            is_free = is_kept_key(name) and name not in OWN_COLUMNS
+            key = unused(name if is_free else f"original.{name}", keep)
             keep[key] = feature.path
         elif feature.kind == "number":
             ignore[feature.path] = "varies in size from step to step" if width == 0 else "too many numbers per step"
@@ -200,19 +210,33 @@ def terminal_comment(feature: SourceFeature | None, samples: Sequence[EpisodeSam
     return f"'{feature.path}' is set on the last step in {ends} of {len(flags)} episodes, on several in {several}"
 
 
-def padding_comment(action: Sequence[SourceFeature], samples: Sequence[EpisodeSample]) -> str:
-    """Return how the last actions of the samples look."""
-    zeros = repeats = seen = 0
+def last_step_of(
+    description: SourceDescription, roles: FeatureRoles, samples: Sequence[EpisodeSample]
+) -> tuple[str | None, str]:
+    """Return whether the last step of an RLDS episode is padding, None where the samples do not tell, and why.
+
+    By the format it is; many sets store a real action and reward there all the same.
+    """
+    if description.format != "rlds":
+        return "action", ""
+    if description.fps is not None:
+        return "action", "an export of this library: every step has an action"
+    zeros = repeats = rewarded = seen = 0
     for sample in samples:
-        parts = [sample.numbers[feature.path] for feature in action if feature.path in sample.numbers]
+        parts = [sample.numbers[feature.path] for feature in roles.action if feature.path in sample.numbers]
         if parts and sample.length > 1:
             seen += 1
             zeros += all(not np.any(part[-1]) for part in parts)
             repeats += all(np.array_equal(part[-1], part[-2]) for part in parts)
-    return (
+            reward = sample.numbers.get(roles.reward.path) if roles.reward is not None else None
+            rewarded += reward is not None and bool(np.any(reward[-1]))
+    reason = (
         "in RLDS the last step's action and reward are padding; here the last action is zero in "
-        f"{zeros} and repeats the one before in {repeats} of {seen} episodes; `action` if it is real"
+        f"{zeros} and repeats the one before in {repeats}, the last reward is not zero in {rewarded} of {seen} episodes"
     )
+    if rewarded and zeros + repeats == 0:
+        return "action", reason
+    return ("padding" if seen and max(zeros, repeats) > seen / 2 and not rewarded else None), reason
 
 
 def instruction_comment(feature: SourceFeature, samples: Sequence[EpisodeSample]) -> str:

@@ -112,7 +112,7 @@ def test_the_proposal_of_the_scripted_set_needs_three_decisions_and_fits(source:
     assert (mapping.reward, mapping.terminated, mapping.last_step) == ("reward", "is_terminal", "padding")
     assert (mapping.outcome.source, mapping.outcome.path) == ("reward", "reward")
     assert mapping.keep == {"joint": "joint"}
-    assert mapping.attributes == {"episode_metadata.scene": "episode_metadata/scene"}
+    assert mapping.attributes == {"scene": "episode_metadata/scene"}
     assert "here the last action is zero in 6" in text
 
 
@@ -141,8 +141,8 @@ def test_every_feature_of_a_strange_source_is_spoken_for(source: ScriptedSource)
     assert {"observation/depth", "points", "huge", "raw", "note", "timestamp", "camera/intrinsics"} <= set(
         mapping.ignore
     )
-    assert mapping.keep["source.next.success"] == "next.success"
-    assert mapping.attributes["episode_metadata.path"] == "episode_metadata/path"
+    assert mapping.keep["original.next.success"] == "next.success"
+    assert mapping.attributes["path"] == "episode_metadata/path"
 
 
 def test_a_flag_that_never_changes_is_no_outcome(source: ScriptedSource) -> None:
