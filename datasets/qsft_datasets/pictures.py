@@ -42,7 +42,12 @@ def source_size(values: StepValues, camera: CameraMapping) -> tuple[int, int]:
         DatasetError: no picture that can be read.
     """
     if isinstance(values, VideoStretch):
-        height, width = video_facts(values.path).size
+        facts = video_facts(values.path)
+        if facts.is_depth:
+            raise DatasetError(
+                f"Camera '{camera.name}': {values.path} holds {facts.pixel_format}, a depth map. Ignore this feature."
+            )
+        height, width = facts.size
     elif isinstance(values, np.ndarray):
         height, width = raw_pictures(values, camera)[0].shape[:2]
     else:

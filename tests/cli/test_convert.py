@@ -59,7 +59,10 @@ def test_without_a_mapping_one_is_proposed_and_nothing_is_converted(
     proposed = tmp_path / "set.mapping.yaml"
     assert run("convert", logs, tmp_path / "set") == 2
     error = capsys.readouterr().err
-    assert error.startswith("No mapping ships for 'scripted' (rlds). A proposal is in ") and error.count("\n") == 1
+    assert (
+        error.startswith("No complete mapping ships for 'scripted' (rlds). A proposal is in ")
+        and error.count("\n") == 1
+    )
     assert not (tmp_path / "set").exists()
     # not overwritten: a person may have worked on it
     assert run("convert", logs, tmp_path / "set") == 2

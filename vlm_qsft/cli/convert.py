@@ -131,11 +131,11 @@ def chosen_mapping(source: Source, given: Path | None, target: Path) -> tuple[Ma
         InvalidSetting, UnknownName: the given one is wrong.
     """
     from qsft_datasets.mapping_file import load_mapping
-    from qsft_datasets.shipped import find_shipped
+    from qsft_datasets.shipped import find_shipped, find_undecided
 
     if given is not None:
         return load_mapping(given), str(given)
-    shipped = find_shipped(source.description)
+    shipped = find_shipped(source)
     if shipped is not None:
         return shipped, f"the shipped mapping '{shipped.name}'"
     from qsft_datasets.proposal import propose
@@ -143,11 +143,11 @@ def chosen_mapping(source: Source, given: Path | None, target: Path) -> tuple[Ma
 
     path = target.parent / f"{target.name}.mapping.yaml"
     description = source.description
-    what = f"No mapping ships for '{description.name}' ({description.format})"
+    what = f"No complete mapping ships for '{description.name}' ({description.format})"
     again = f"qsft convert {source.root} {target} --mapping {path}"
     if path.exists():
         raise DatasetError(f"{what}. {path} stands there already: review it, then run `{again}`; or delete it.")
-    text = propose(description, sample_episodes(source))
+    text = find_undecided(source) or propose(description, sample_episodes(source))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     raise DatasetError(f"{what}. A proposal is in {path}: review it, then run `{again}`.")

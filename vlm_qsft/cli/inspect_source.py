@@ -15,7 +15,7 @@ from vlm_qsft.images import encode_png
 
 if TYPE_CHECKING:
     from qsft_datasets.sampling import EpisodeSample
-    from qsft_datasets.source import EpisodeReference, SourceDescription, SourceFeature
+    from qsft_datasets.source import EpisodeReference, Source, SourceDescription, SourceFeature
 
 TEXT_LENGTH = 60
 
@@ -60,7 +60,7 @@ def describe_source(root: Path, *, write_mapping: Path | None, out: Path | None)
         parts.append(
             "Sample pictures: give --out FOLDER and look at them; colours and turns cannot be seen in numbers."
         )
-    parts.append(mapping_text_of(description, write_mapping, propose(description, samples)))
+    parts.append(mapping_text_of(source, write_mapping, propose(description, samples)))
     return "\n\n".join(parts)
 
 
@@ -133,11 +133,11 @@ def write_pictures(samples: Sequence[EpisodeSample], out: Path) -> list[Path]:
     return paths
 
 
-def mapping_text_of(description: SourceDescription, write_mapping: Path | None, proposal: str) -> str:
+def mapping_text_of(source: Source, write_mapping: Path | None, proposal: str) -> str:
     """Return where the proposed mapping is, or the mapping itself; says which one ships."""
     from qsft_datasets.shipped import find_shipped
 
-    shipped = find_shipped(description)
+    shipped = find_shipped(source)
     known = f"The shipped mapping '{shipped.name}' is made for this data set. " if shipped else ""
     if write_mapping is None:
         return f"{known}Proposed mapping (--write-mapping FILE writes it):\n\n{proposal}"

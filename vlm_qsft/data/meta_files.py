@@ -17,7 +17,7 @@ from vlm_qsft.data.file_numbers import DATA_PATH, FILES_PER_CHUNK, VIDEO_PATH
 from vlm_qsft.data.schema import FORMAT_VERSION, DatasetSchema, image_key, lerobot_features, numeric_shapes
 from vlm_qsft.data.statistics import FeatureStatistics, numeric_statistics
 from vlm_qsft.data.storage import storage_errors
-from vlm_qsft.data.video_clips import video_facts
+from vlm_qsft.data.video_clips import video_note
 
 NUMBERS_AT_ONCE = 4_000_000
 """Numbers of a column that its statistics hold at once: about 100 MB with their copies."""
@@ -33,7 +33,7 @@ def write_meta(target: Path, assembled: Assembled, *, schema: DatasetSchema, lab
     """
     features = lerobot_features(schema)
     for camera, path in assembled.videos.items():
-        features[image_key(camera)]["info"] = video_facts(path)
+        features[image_key(camera)]["info"] = video_note(path)
     info = {
         "codebase_version": FORMAT_VERSION,
         "fps": int(schema.fps) if schema.fps.denominator == 1 else float(schema.fps),
