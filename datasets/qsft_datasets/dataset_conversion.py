@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from qsft_datasets.conversion import EpisodeConversion, schema_of
-from qsft_datasets.coverage import check_fit
+from qsft_datasets.coverage import check_fit, used_whole
 from qsft_datasets.mapping import Mapping
 from qsft_datasets.mapping_checks import check_mapping
 from qsft_datasets.mapping_text import mapping_text
@@ -72,8 +72,15 @@ class Summary:
 class ResampledSource(Protocol):
     """A source whose steps come about only at a rate that the mapping gives (ROS 2 bags)."""
 
-    def at_rate(self, fps: Fraction) -> Source:
-        """Return the source with steps at this rate."""
+    def at_rate(
+        self, fps: Fraction, *, observed: Collection[str] | None = None, following: Collection[str] = ()
+    ) -> Source:
+        """Return the source with steps at this rate.
+
+        Args:
+            observed: features of what the robot knew at a step; None takes every feature that does not follow.
+            following: features of what came after it: actions and rewards.
+        """
         ...
 
 
@@ -118,7 +125,7 @@ def convert_dataset(
     outcomes = None
     if mapping.outcome.source == "csv":
         outcomes = read_outcome_table(Path(mapping.outcome.path or ""))
-    source = at_rate(source, mapping.fps)
+    source = at_rate(source, mapping)
     references = source.references()
     refuse_repeated_keys(source, references)
     first = first_readable(source, references, skip_bad=settings.skip_bad)
@@ -143,9 +150,16 @@ def convert_dataset(
     return summary_of(root, len(references))
 
 
-def at_rate(source: Source, fps: Fraction) -> Source:
-    """Return the source with steps at a rate, where it has none of its own."""
-    return source.at_rate(fps) if isinstance(source, ResampledSource) else source
+def at_rate(source: Source, mapping: Mapping) -> Source:
+    """Return the source with steps at the mapping's rate, where it has none of its own."""
+    if not isinstance(source, ResampledSource):
+        return source
+    following = {part.path for part in mapping.action} | {path for path in (mapping.reward,) if path is not None}
+    observed = {part.path for part in mapping.state} | set(used_whole(mapping))
+    per_step = {feature.path for feature in source.description.features if not feature.per_episode}
+    return source.at_rate(
+        mapping.fps, observed=sorted((observed - following) & per_step), following=sorted(following & per_step)
+    )
 
 
 def name_of(reference: EpisodeReference) -> str:
@@ -192,16 +206,19 @@ def recipe_of(
         "source": source.description.name,
         "format": source.description.format,
         "mapping": digest(mapping_text(mapping)),
-        "episode_keys": digest(json.dumps([reference.key for reference in references])),
+        "episode_keys": digest(*(reference.key for reference in references)),
     }
     if outcomes is not None:
         recipe["outcomes"] = digest(json.dumps(dict(outcomes), sort_keys=True))
     return recipe
 
 
-def digest(text: str) -> str:
-    """Return a short name of a text that changes with it."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def digest(*texts: str) -> str:
+    """Return a short name of texts that changes with them."""
+    whole = hashlib.sha256()
+    for text in texts:
+        whole.update(text.encode() + b"\0")
+    return whole.hexdigest()[:16]
 
 
 def summary_of(root: Path, episodes_in: int) -> Summary:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qsft_datasets.mapping import CameraMapping, GripperMapping, Mapping, OutcomeMapping, VectorPart
@@ -19,6 +20,8 @@ from vlm_qsft.errors import InvalidSetting, QsftError, UnknownName
 
 from .scripted_source import MAPPING
 
+INPUTS = int(os.environ.get("QSFT_FUZZ_INPUTS", "4000"))
+"""How many inputs are tried in all fuzz tests together; a quarter of them here."""
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 AWKWARD = st.sampled_from(
     ["decide", "null", "true", "12", "1e5", "- a", "a: b", "#x", "é", "/joint:pos", "'", '"', "\u2028"]
@@ -227,9 +230,9 @@ def damaged(draw: Any) -> str:
     return text
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=INPUTS // 4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged() | st.text(max_size=200))
-def test_no_damage_ends_in_anything_but_a_clear_error(text: str) -> None:
+def test_fuzzed_mappings_end_in_nothing_but_a_clear_error(text: str) -> None:
     try:
         mapping = parse_mapping(text, "m.yaml")
     except QsftError as error:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
@@ -61,6 +62,25 @@ class StagingTask[Job]:
         return index, True
 
 
+class Waiting[Job](Sequence[tuple[int, Job]]):
+    """The jobs that are to be done, with their indices; a job is asked for when its turn comes.
+
+    Some sources have millions of episodes and make their references as they are asked for.
+    """
+
+    def __init__(self, jobs: Sequence[Job], indices: list[int]) -> None:
+        self._jobs, self._indices = jobs, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        index = self._indices[place]
+        return index, self._jobs[index]
+
+
 def write_episodes[Job](
     root: Path,
     schema: DatasetSchema,
@@ -110,9 +130,9 @@ def write_episodes[Job](
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
         left_out = writer.refused if skip_bad else frozenset()
-        waiting = [
-            (index, job) for index, job in enumerate(jobs) if not writer.has_episode(index) and index not in left_out
-        ]
+        waiting = Waiting(
+            jobs, [index for index in range(len(jobs)) if not writer.has_episode(index) and index not in left_out]
+        )
         complete = len(jobs) - len(waiting)
 
         def note(result: tuple[int, bool]) -> None:
