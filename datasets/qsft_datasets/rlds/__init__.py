@@ -1,0 +1,1 @@
+"""RLDS (TensorFlow Datasets): TFRecord and array_record, read and written without TensorFlow."""
