@@ -45,8 +45,8 @@ def peak_mib() -> float:
 
 def read_ours(bridge: str) -> dict[str, float]:
     """Read every episode and decode every picture to the pixels that TensorFlow gives."""
-    from qsft_datasets.jpeg_decoders import decode_as_tensorflow
     from qsft_datasets.registry import find_source
+    from qsft_datasets.rlds.picture_decoders import decode_like_tensorflow
 
     source = find_source(Path(bridge))
     cameras = [feature.path for feature in source.description.features if feature.kind == "image"]
@@ -57,7 +57,7 @@ def read_ours(bridge: str) -> dict[str, float]:
             episode = source.read(reference)
             for camera in cameras:
                 for content in episode.steps[camera]:  # type: ignore[union-attr]  # encoded bytes per step
-                    decode_as_tensorflow(content)  # type: ignore[arg-type]
+                    decode_like_tensorflow(content)  # type: ignore[arg-type]
             steps += episode.length
         return steps
 

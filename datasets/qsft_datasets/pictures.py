@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import UInt8
 
-from qsft_datasets.jpeg_decoders import DECODERS
 from qsft_datasets.mapping import CameraMapping, JpegDecoder
 from qsft_datasets.picture_header import PictureHeader, picture_header
+from qsft_datasets.rlds.picture_decoders import DECODERS
 from qsft_datasets.source import SourceEpisode, StepValues, VideoStretch
 from vlm_qsft.data.episode import Pictures, VideoClip
 from vlm_qsft.data.schema import CameraStorage
@@ -111,7 +111,7 @@ def _encoded(content: bytes, camera: CameraMapping, step: int, decoder: JpegDeco
     if header is not None and _passes(header, camera, decoder):
         return content
     try:
-        decoded = DECODERS[decoder](content) if header is not None and header.kind == "jpeg" else decode(content)
+        decoded = DECODERS[decoder](content)
     except DatasetError as error:
         raise DatasetError(f"Camera '{camera.name}', step {step}: {error}") from error
     return encode_png(next(_changed([decoded], camera)))
