@@ -1,4 +1,4 @@
-"""What every source format offers: a description of its features, cheap references to its episodes, and the episodes."""
+"""What every source format offers: a description of its features, cheap references to its episodes, the episodes."""
 
 from __future__ import annotations
 
