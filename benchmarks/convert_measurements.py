@@ -262,7 +262,6 @@ def stream(gigabytes: str, target: str) -> dict[str, float]:
 def generate(folder: str) -> dict[str, str]:
     """Write an RLDS folder with Bridge's cameras and numbers by our own exporter, and say where it is."""
     from qsft_datasets.rlds.writer import write_rlds
-
     from vlm_qsft.data import DatasetSchema, Episode, LabelSettings, write_episodes
 
     work = Path(folder)
