@@ -91,7 +91,7 @@ def _begin(actor: Any, waiting: Any, under_way: dict[Any, Any]) -> None:
 
 def _connected(address: str) -> Any:
     try:
-        import ray
+        import ray  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         raise MissingDependency("--ray needs the package ray: pip install 'vlm-qsft[ray]'.") from error
     try:

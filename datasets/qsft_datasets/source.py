@@ -135,7 +135,10 @@ class SourceEpisode:
 class Source(Protocol):
     """A data set of a foreign format. Picklable: worker processes open their own copy."""
 
-    root: Path
+    @property
+    def root(self) -> Path:
+        """The folder or file that was opened."""
+        ...
 
     @property
     def description(self) -> SourceDescription:

@@ -13,7 +13,7 @@ from vlm_qsft.cli.main import main
 from vlm_qsft.data import DatasetReader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "datasets"))
-import scripted_source
+import scripted_source  # type: ignore[import-not-found]
 
 EPISODES = 6
 

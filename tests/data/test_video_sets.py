@@ -77,8 +77,10 @@ def quiet() -> Iterator[None]:
 
 
 def decoded(path: Path) -> list[np.ndarray]:
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    container = av.open(str(path))
+    frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    container.close()
+    return frames
 
 
 def test_files_are_copied_byte_by_byte_and_once(root: Path, videos: Path) -> None:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,12 +88,10 @@ class ScriptedSource:
             raise DatasetError(f"{reference.file}, record {number}: the checksum is wrong.")
         steps = scripted_steps(number, self.steps + number % 3) | self.changes
         steps = {path: values for path, values in steps.items() if any(f.path == path for f in self.features)}
-        return SourceEpisode(
-            reference.key, self.steps + number % 3, steps, {"episode_metadata/scene": np.int64(number)}
-        )
+        return SourceEpisode(reference.key, self.steps + number % 3, steps, {"episode_metadata/scene": number})
 
 
-def scripted_steps(number: int, length: int) -> dict[str, StepValues]:
+def scripted_steps(number: int, length: int) -> dict[str, Any]:
     """Every second episode succeeds; actions are changes of the state; the last step is padding."""
     generator = np.random.default_rng(number)
     moves = generator.normal(size=(length, 3)).astype(np.float32)

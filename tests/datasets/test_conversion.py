@@ -91,7 +91,9 @@ def test_pictures_are_turned_clockwise_and_their_colours_put_in_order(
 
 def decoded(content: object) -> np.ndarray:
     assert isinstance(content, bytes)
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    shown = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    return cv2.cvtColor(shown, cv2.COLOR_BGR2RGB)
 
 
 def test_a_camera_is_resized_to_the_size_of_the_mapping(source: ScriptedSource, mapping: Mapping) -> None:

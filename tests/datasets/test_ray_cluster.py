@@ -17,8 +17,8 @@ from . import scripted_source
 from .scripted_source import ScriptedSource
 
 try:
-    import ray
-    from ray.cluster_utils import Cluster
+    import ray  # type: ignore[import-not-found]
+    from ray.cluster_utils import Cluster  # type: ignore[import-not-found]
 except ModuleNotFoundError:
     ray = None
 
@@ -41,6 +41,7 @@ needs_ray = pytest.mark.skipif(ray is None, reason="ray is not installed: pip in
 def address() -> Iterator[str]:
     """A cluster of two nodes with one core each."""
     # The nodes cannot import this folder: what the scripted source is made of travels with it.
+    assert ray is not None
     ray.cloudpickle.register_pickle_by_value(scripted_source)
     cluster = Cluster()
     for _ in range(2):

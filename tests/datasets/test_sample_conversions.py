@@ -84,7 +84,7 @@ def test_a_sample_converts_and_every_number_equals_the_source(name: str, tmp_pat
         episode = source.read(reference)
         first, length = int(reader.episodes.first_frame[index]), int(reader.episodes.length[index])
         assert length == episode.length - (mapping.last_step == "padding")
-        expected = {
+        expected: dict[str, np.ndarray] = {
             key: np.asarray(episode.steps[path]).reshape(episode.length, -1) for key, path in mapping.keep.items()
         }
         for key, parts in (("action", mapping.action), ("observation.state", mapping.state)):
