@@ -95,11 +95,12 @@ def summary(result: dict[str, Any]) -> str:
         )
     else:
         lines.append("  TensorFlow is not installed: no comparison with TFDS (--tensorflow PYTHON)")
-    rates = {name: figures["steps_per_s"]["median"] for name, figures in conversion.items()}
-    lines.append(
-        f"converting Bridge: {rates['ours']:.0f} steps/s, LeRobot's writer {rates['lerobot']:.0f}; "
-        f"ratio {rates['ours'] / rates['lerobot']:.1f}"
-    )
+    for clock, key in (("second", "steps_per_s"), ("second of processor time", "steps_per_cpu_s")):
+        rates = {name: figures[key]["median"] for name, figures in conversion.items()}
+        lines.append(
+            f"converting Bridge: {rates['ours']:.0f} steps per {clock}, LeRobot's writer {rates['lerobot']:.0f}; "
+            f"ratio {rates['ours'] / rates['lerobot']:.1f}"
+        )
     lines += [
         f"stream of {size}: peak {figures['peak_mib']:.0f} MiB, {figures['steps_per_s']:.0f} steps/s"
         for size, figures in memory.items()

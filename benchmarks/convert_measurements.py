@@ -108,6 +108,9 @@ def bridge_mapping(source: Any) -> Any:
 
 def write_ours(bridge: str, target: str) -> dict[str, float]:
     """Convert with one process."""
+    # pyarrow loads it on first use, which takes a second; LeRobot has loaded it before it is timed.
+    import pandas  # noqa: F401
+
     from qsft_datasets.dataset_conversion import ConversionSettings, convert_dataset
     from qsft_datasets.registry import find_source
 
