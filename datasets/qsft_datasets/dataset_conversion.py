@@ -19,11 +19,11 @@ from qsft_datasets.outcome import OutcomeTable, label_source, read_outcome_table
 from qsft_datasets.pictures import camera_values, may_be_copied
 from qsft_datasets.source import EpisodeReference, Source, SourceEpisode
 from vlm_qsft.data import DatasetReader, Episode, LabelSettings, write_episodes
-from vlm_qsft.data.processes import Progress
 from vlm_qsft.data.recording import BAD_EPISODE, Run
 from vlm_qsft.data.schema import CameraStorage
 from vlm_qsft.data.writer import REFUSED_PATH
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.processes import Progress
 
 MAPPING_NAME = "mapping.yaml"
 """File of meta/ that says how the data set came about."""

@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vlm_qsft.data.staging import FOLDER
-from vlm_qsft.errors import InvalidSetting, MissingDependency, QsftError, StorageError, WorkerLost
+from vlm_qsft.errors import InvalidSetting, MissingDependency, QsftError, WorkerLost
 
-ITEMS_AHEAD = 2
+JOBS_AHEAD = 2
 """Episodes per actor that are under way: the next one is there when one is complete."""
 TRIES = 3
 """How often an episode is begun when machines are lost; staging it twice gives the same bytes."""
 
 
-def run_on_ray(
-    task: Callable[[Any], Any], items: Sequence[Any], *, note: Callable[[Any], None], address: str, workers: int | None
-) -> None:
-    """Call `task` on every item on a Ray cluster and hand each result to `note`, in this process, as it comes.
+def run_on_ray[Job, Result](
+    make_runner: Callable[[], Callable[[Job], Result]], jobs: Sequence[Job], *, address: str, workers: int | None
+) -> Iterator[Result]:
+    """Yield the result of every job, done on a Ray cluster, as they come.
 
     Source and data set must be reachable under the same paths on every machine of the cluster.
 
     Args:
+        make_runner: called once in every actor, at its first job; gives the function that does one.
         address: of the cluster, as `ray.init` takes it: "auto", "10.0.0.1:6379", "ray://10.0.0.1:10001".
         workers: actors; None is one per core of the cluster.
     Raises:
         MissingDependency: ray is not installed.
         InvalidSetting: no cluster at this address.
-        StorageError: a machine does not see the folder of the data set.
         WorkerLost: machines were lost again and again.
-        QsftError: whatever the task raises; the work that has not begun is dropped.
+        QsftError: whatever a runner or its making raises; the jobs that have not begun are dropped.
     """
-    if not items:
+    if not jobs:
         return
     ray = _connected(address)
     try:
-        n_actors = min(workers or max(1, int(ray.cluster_resources().get("CPU", 1))), len(items))
-        actor_class = ray.remote(num_cpus=1, max_restarts=TRIES, max_task_retries=TRIES)(StagingActor)
-        shared = ray.put(task)
+        n_actors = min(workers or max(1, int(ray.cluster_resources().get("CPU", 1))), len(jobs))
+        actor_class = ray.remote(num_cpus=1, max_restarts=TRIES, max_task_retries=TRIES)(JobActor)
+        shared = ray.put(make_runner)
         actors = [actor_class.remote(shared) for _ in range(n_actors)]
-        waiting = iter(items)
+        waiting = iter(jobs)
         under_way: dict[Any, Any] = {}
-        for _ in range(ITEMS_AHEAD):
+        for _ in range(JOBS_AHEAD):
             for actor in actors:
                 _begin(actor, waiting, under_way)
         while under_way:
@@ -51,7 +50,7 @@ def run_on_ray(
             result = ray.get(finished[0])
             if isinstance(result, QsftError):
                 raise result
-            note(result)
+            yield result
             _begin(actor, waiting, under_way)
     except ray.exceptions.RayActorError as error:
         raise WorkerLost(
@@ -61,32 +60,26 @@ def run_on_ray(
         ray.shutdown()
 
 
-class StagingActor:
-    """Calls the task in one process of the cluster; keeps what it has opened between two items."""
+class JobActor:
+    """Does jobs in one process of the cluster; keeps what it has opened between two of them."""
 
-    def __init__(self, task: Callable[[Any], Any]) -> None:
-        self._task = task
+    def __init__(self, make_runner: Callable[[], Callable[[Any], Any]]) -> None:
+        self._make_runner = make_runner
+        self._run_job: Callable[[Any], Any] | None = None
 
-    def call(self, item: Any) -> Any:
-        """Return the task's result, or its error: Ray would wrap a raised one into its own."""
-        root = getattr(self._task, "root", None)
-        if root is not None and not (root / FOLDER / "plan.json").exists():
-            import socket
-
-            return StorageError(
-                f"{root} is not there on machine {socket.gethostname()}: a Ray cluster needs a folder that all of its "
-                "machines see under the same path."
-            )
+    def run(self, job: Any) -> Any:
+        """Return the result, or the error: Ray would wrap a raised one into its own."""
         try:
-            return self._task(item)
+            self._run_job = self._run_job or self._make_runner()
+            return self._run_job(job)
         except QsftError as error:
             return error
 
 
-def _begin(actor: Any, waiting: Any, under_way: dict[Any, Any]) -> None:
-    item = next(waiting, None)
-    if item is not None:
-        under_way[actor.call.remote(item)] = actor
+def _begin(actor: Any, waiting: Iterator[Any], under_way: dict[Any, Any]) -> None:
+    job = next(waiting, None)
+    if job is not None:
+        under_way[actor.run.remote(job)] = actor
 
 
 def _connected(address: str) -> Any:

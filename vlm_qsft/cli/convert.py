@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         InvalidSetting, UnknownName: the mapping or an argument is wrong.
         StorageError: disk full; the same command continues.
     """
-    from vlm_qsft.data.processes import usable_cores
+    from vlm_qsft.processes import usable_cores
 
     workers = arguments.workers or usable_cores()
     if arguments.to == "rlds":

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
-from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.staging import FOLDER, refuse_episode, stage_episode
-from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
-from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch
+from vlm_qsft.data.writer import LABELS_PATH, PLAN_NAME, DatasetWriter, Recipe, is_finalized
+from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch, StorageError
+from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
 
 BAD_EPISODE = (DatasetError, ShapeMismatch, NotFinite)
 """Errors that lie in one episode; all others (a full disk, a wrong setting) would meet every episode."""
-Run = Callable[..., None]
-"""Called as `run_tasks` is; what spreads the work over processes or machines."""
+Run = Callable[[Callable[[], Callable[[Any], Any]], Sequence[Any]], Iterator[Any]]
+"""Called with what makes a runner and with the jobs, as `run_in_order` is; gives the results in any order."""
 
 
 @dataclass(frozen=True)
-class StagingTask[Job]:
-    """Makes and stages one episode; what a worker process needs besides the job."""
+class JobStager[Job]:
+    """Makes and stages the episodes of jobs, in whichever process or machine.
+
+    Raises:
+        StorageError: the data set's folder is not on this machine.
+    """
 
     root: Path
     schema: DatasetSchema
@@ -34,6 +41,13 @@ class StagingTask[Job]:
     make_episode: Callable[[Job], Episode]
     name_of: Callable[[Job], str] | None
     skip_bad: bool
+
+    def __post_init__(self) -> None:
+        if not (self.root / FOLDER / PLAN_NAME).exists():
+            raise StorageError(
+                f"{self.root} is not there on machine {socket.gethostname()}: all machines that work on a data set "
+                "must see its folder under the same path."
+            )
 
     def __call__(self, item: tuple[int, Job]) -> tuple[int, bool]:
         """Make the episode of (index, job) and stage it; return the index and whether the episode is there.
@@ -114,9 +128,10 @@ def write_episodes[Job](
             first one ends the work, and those that were left out before are tried again.
         name_of: how people call a job, in errors and in the list of refused episodes.
         documents: file name -> text of more files of meta/.
-        run: what calls the task on every item, see `run_tasks`, which it is when left out (with `workers`).
+        run: what spreads the jobs over machines, instead of over `workers` processes here.
     Raises:
-        DatasetError: begun or finalized with other settings, or being written by another process.
+        InvalidSetting: begun or finalized with other settings.
+        DatasetError: finalized by something else, or being written by another process.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
         QsftError: whatever an episode that does not fit raises.
@@ -133,21 +148,12 @@ def write_episodes[Job](
         waiting = Waiting(
             jobs, [index for index in range(len(jobs)) if not writer.has_episode(index) and index not in left_out]
         )
-        complete = len(jobs) - len(waiting)
-
-        def note(result: tuple[int, bool]) -> None:
-            nonlocal complete
-            index, is_there = result
+        stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode, name_of, skip_bad)
+        run = run or partial(run_in_order, workers=workers)
+        for complete, (index, is_there) in enumerate(run(stage_jobs, waiting), start=len(jobs) - len(waiting) + 1):
             (writer.note_staged if is_there else writer.note_refused)(index)
-            complete += 1
             if progress is not None:
                 progress(complete, len(jobs))
-
-        task = StagingTask(root, schema, labels, image_format, make_episode, name_of, skip_bad)
-        if run is None:
-            run_tasks(task, waiting, workers=workers, note=note)
-        else:
-            run(task, waiting, note=note)
         writer.finalize(documents)
 
 
@@ -155,7 +161,8 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     """Refuse to take a finalized data set for the one that is asked for.
 
     Raises:
-        DatasetError: names every difference.
+        InvalidSetting: names every difference.
+        DatasetError: it does not say how it was made.
     """
     path = root / LABELS_PATH
     if not path.exists():
@@ -163,4 +170,4 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     record = json.loads(path.read_text())
     asked = {**labels.to_record(), "recipe": dict(recipe)}
     begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_plan(root, begun=begun, asked=asked)
+    refuse_other_settings(root, begun=begun, asked=asked)

@@ -81,9 +81,9 @@ def copy_durably(source: Path, path: Path) -> None:
             raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names inside a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Make the content of a file, or the names inside a folder, survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

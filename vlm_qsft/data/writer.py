@@ -16,11 +16,14 @@ from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.meta_files import write_json, write_meta
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.staging import ENCODERS, FOLDER, refused_episodes, stage_episode, staged_indices
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
-from vlm_qsft.errors import DatasetError, UnknownName
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
+from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.settings_record import refuse_other_settings
 
 INFO_PATH = "meta/info.json"
 LABELS_PATH = "meta/labels.json"
+PLAN_NAME = "plan.json"
+"""File of the staging folder that says what is being written."""
 REFUSED_PATH = "meta/refused.json"
 """Which episodes of the source were left out, and why; absent where none was."""
 PARTS = ("data", "videos", "meta")
@@ -57,7 +60,8 @@ class DatasetWriter:
             image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
             recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
         Raises:
-            DatasetError: finalized already, being written by another process, or begun with other settings.
+            DatasetError: finalized already, or being written by another process.
+            InvalidSetting: begun with other settings.
             StorageError: no permission or disk full.
         """
         if image_format not in ENCODERS:
@@ -77,8 +81,8 @@ class DatasetWriter:
             self.close()
             raise DatasetError(f"{self.root} is being written by another process. Wait for it or stop it.") from error
         try:
-            self._agree_on_plan(staging / "plan.json")
-        except DatasetError:
+            self._agree_on_plan(staging / PLAN_NAME)
+        except InvalidSetting:
             self.close()
             raise
         self._staged = set(staged_indices(self.root))
@@ -173,7 +177,7 @@ class DatasetWriter:
                 shutil.rmtree(self.root / part, ignore_errors=True)
                 if (target / part).exists():
                     os.replace(target / part, self.root / part)
-            sync_folder(self.root)
+            sync_path(self.root)
         self.close()
         shutil.rmtree(self.root / FOLDER)
 
@@ -196,7 +200,7 @@ class DatasetWriter:
         if not path.exists():
             write_durably(path, json.dumps(plan, indent=2).encode())
             return
-        refuse_other_plan(self.root, begun=json.loads(path.read_text()), asked=json.loads(json.dumps(plan)))
+        refuse_other_settings(self.root, begun=json.loads(path.read_text()), asked=plan)
 
 
 def is_finalized(root: Path) -> bool:
@@ -217,42 +221,3 @@ def refuse_foreign_folder(root: Path) -> None:
         raise DatasetError(
             f"{root} holds {', '.join(f'{part}/' for part in taken)} of something else. Write to another folder."
         )
-
-
-def refuse_other_plan(root: Path, *, begun: dict[str, dict | str], asked: dict[str, dict | str]) -> None:
-    """Refuse to continue a data set with other settings than it was begun with.
-
-    Raises:
-        DatasetError: names every setting that differs, with both values.
-    """
-    before, now = flat(begun), flat(asked)
-    differences = [
-        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
-        for name in sorted(before | now)
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise DatasetError(
-            f"{root} was begun with other settings ({'; '.join(differences)}). "
-            "Use the same settings to continue, or another folder."
-        )
-
-
-def flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return a nested record with dotted names."""
-    result: dict[str, object] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            result |= flat(value, f"{prefix}{name}.")
-        else:
-            result[prefix + name] = value
-    return result
-
-
-def sync_path(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,8 +7,8 @@ import os
 
 import torch
 
-from vlm_qsft.data.processes import usable_cores
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import usable_cores
 
 __all__ = ["keep_freed_memory", "resolve_device", "resolve_precision", "set_threads", "usable_cores"]
 

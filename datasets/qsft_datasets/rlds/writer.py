@@ -16,6 +16,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from qsft_datasets.rlds.canonical_rows import CanonicalRows
@@ -29,10 +30,10 @@ from qsft_datasets.rlds.features import FILE as FEATURES_FILE
 from qsft_datasets.rlds.json_file import Json, read_object
 from qsft_datasets.rlds.shard_plan import SHARD_BYTES, PlannedShard, plan_shards
 from qsft_datasets.rlds.tfrecord import FOOTER_BYTES, HEADER_BYTES, MAX_RECORD_BYTES, framed
-from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.processes import Progress, run_in_order
 
 VERSION = "1.0.0"
 STAGING = ".staging"
@@ -40,8 +41,8 @@ PLAN = "plan.json"
 
 
 @dataclass
-class ShardTask:
-    """Writes one shard; what a worker process needs besides the shard."""
+class ShardWriter:
+    """Writes shards, in whichever process."""
 
     rows: CanonicalRows
     layout: tuple[ExportFeature, ...]
@@ -68,7 +69,7 @@ class ShardTask:
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(partial, path)
-                sync_folder(self.target)
+                sync_path(self.target)
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
@@ -129,14 +130,14 @@ def write_rlds(
         except BlockingIOError as error:
             raise DatasetError(f"{out} is being written by another process. Wait for it or stop it.") from error
         agree_on_plan(staging / PLAN, shards, metadata)
-        write_shards(ShardTask(rows, layout, target), shards, workers=workers, progress=progress)
+        write_shards(rows, layout, target, shards, workers=workers, progress=progress)
         write_descriptions(target, dataset_name(out), shards, layout, metadata)
         with storage_errors(final):
             for partial in target.glob(".*.partial"):
                 # Of a process that was killed.
                 partial.unlink()
             os.replace(target, final)
-            sync_folder(out)
+            sync_path(out)
         shutil.rmtree(staging)
     finally:
         os.close(lock)
@@ -163,19 +164,24 @@ def export_metadata(rows: CanonicalRows, layout: Sequence[ExportFeature]) -> Exp
     )
 
 
-def write_shards(task: ShardTask, shards: Sequence[PlannedShard], *, workers: int, progress: Progress | None) -> None:
+def write_shards(
+    rows: CanonicalRows,
+    layout: tuple[ExportFeature, ...],
+    target: Path,
+    shards: Sequence[PlannedShard],
+    *,
+    workers: int,
+    progress: Progress | None,
+) -> None:
     """Write the shards that are not finished."""
-    waiting = [shard for shard in shards if not (task.target / shard.file).exists()]
+    waiting = [shard for shard in shards if not (target / shard.file).exists()]
     total = sum(shard.n_episodes for shard in shards)
     complete = total - sum(shard.n_episodes for shard in waiting)
-
-    def note(shard: PlannedShard) -> None:
-        nonlocal complete
+    make_writer = partial(ShardWriter, rows, layout, target)
+    for shard in run_in_order(make_writer, waiting, workers=workers):
         complete += shard.n_episodes
         if progress is not None:
             progress(complete, total)
-
-    run_tasks(task, waiting, workers=workers, note=note)
 
 
 def write_descriptions(
@@ -211,7 +217,7 @@ def write_descriptions(
     ):
         write_durably(target / file, (json.dumps(content, indent=2) + "\n").encode())
     with storage_errors(target):
-        sync_folder(target)
+        sync_path(target)
 
 
 def content_bytes(target: Path, shard: PlannedShard) -> int:
