@@ -65,7 +65,7 @@ def assert_equal(ours: Any, theirs: list[Any], name: str) -> int:
         elif isinstance(other, np.ndarray) and other.dtype == np.uint8:
             assert np.array_equal(decode_like_tensorflow(value), other), name
         else:
-            assert value == (other.decode() if isinstance(value, str) else other), name
+            assert value == (str(other, "utf-8") if isinstance(value, str) else other), name
     return 1
 
 
