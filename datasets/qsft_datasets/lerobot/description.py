@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
@@ -56,12 +58,21 @@ def describe(layout: Layout) -> SourceDescription:
     features += _task(layout, schema.names, notes)
     return SourceDescription(
         format=f"lerobot-{layout.info.version}",
-        name=layout.root.resolve().name,
+        name=dataset_name(layout.root),
         features=(*features, *episode_features(layout.episodes)),
         fps=layout.info.fps,
         robot_type=layout.info.robot_type,
         notes=tuple(notes),
     )
+
+
+def dataset_name(root: Path) -> str:
+    """Return the name of the folder; in the cache of the Hugging Face hub the name that stands above the snapshot."""
+    folder = root.absolute()
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("datasets--"):
+        return repository.rpartition("--")[2]
+    return folder.resolve().name
 
 
 def _column(

@@ -14,6 +14,7 @@ from vlm_qsft.errors import DatasetError
 MAX_STRING_BYTES = 64 << 20
 MAX_CONTAINER_ITEMS = 1 << 20
 """Bounds of the footer's own parts: a damaged length is refused instead of allocated."""
+GIT_LFS = b"version https://git-lfs"
 ROWS_AT_ONCE = 4096
 """Readers reserve memory for the rows they are asked for, also where a damaged footer promises billions."""
 
@@ -30,6 +31,8 @@ def parquet_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing: the metadata names it. Copy the data set again.") from error
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        if _is_git_lfs_pointer(path):
+            raise DatasetError(f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`.") from error
         text = " ".join(str(error).split())
         raise DatasetError(f"{path} is truncated or damaged ({text:.300}). Copy the data set again.") from error
 
@@ -81,6 +84,14 @@ def read_columns(path: Path, wanted: Callable[[str], bool]) -> dict[str, list[ob
     if len(lengths) > 1:
         raise DatasetError(f"{path} is damaged: its columns have {sorted(lengths)} rows.")
     return columns
+
+
+def _is_git_lfs_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(GIT_LFS)) == GIT_LFS
+    except OSError:
+        return False
 
 
 def _check_footer(path: Path, footer: pq.FileMetaData) -> None:

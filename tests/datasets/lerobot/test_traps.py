@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from qsft_datasets.lerobot import open_source
-from qsft_datasets.source import SourceEpisode
+from qsft_datasets.source import SourceEpisode, VideoStretch
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.images import encode_png
 
 from .made_sets import (
     SIZE,
@@ -122,10 +123,28 @@ def test_names_are_found_in_every_way_in_which_they_are_written(tmp_path: Path, 
     assert open_source(root).description.feature("action").names == ("x", "y", "z")
 
 
-@pytest.mark.parametrize("names", [["x", "y"], ["x", "x", "x"], None, "x y z", {"motors": 3}, {"motors": {"a": []}}])
+@pytest.mark.parametrize("names", [["x", "y"], None, "x y z", {"motors": 3}, {"motors": {"a": []}}])
 def test_names_that_do_not_fit_are_no_names(tmp_path: Path, names: object):
     root = write_v2(tmp_path, declared={"action": entry("float32", [3], names)})
     assert open_source(root).description.feature("action").names == ()
+
+
+def test_repeated_names_get_their_number(tmp_path: Path):
+    root = write_v2(tmp_path, declared={"action": entry("float32", [3], ["x", "gripper", "gripper"])})
+    assert open_source(root).description.feature("action").names == ("x", "gripper_1", "gripper_2")
+
+
+def test_a_set_that_states_another_version_than_its_files_have_is_read_as_its_files_are(tmp_path: Path):
+    """Sets by other tools: v3.0 is stated, and everything lies as in v2."""
+    camera = "observation.images.front"
+    root = write_v2(tmp_path / "a", videos={camera: "libx264"}, info={"codebase_version": "v3.0", "video_path": None})
+    source = open_source(root)
+    assert source.description.notes == ("meta/info.json states v3.0; the episodes are listed as in v2, and read so.",)
+    episode = source.read(source.references()[1])
+    np.testing.assert_array_equal(np.asarray(episode.steps["action"]), 2 * state_of(1, 4))
+    assert isinstance(episode.steps[camera], VideoStretch)
+    other = open_source(write_v3(tmp_path / "b", info={"codebase_version": "v2.1"}))
+    assert [other.read(reference).length for reference in other.references()] == [6, 4, 5]
 
 
 def test_the_instruction_may_change_within_an_episode(tmp_path: Path):
@@ -473,6 +492,27 @@ def test_a_truncated_data_file_is_named(tmp_path: Path, cut: int):
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(DatasetError, match=r"episode_000001.parquet is truncated or damaged"):
         source.read(source.references()[1])
+
+
+def test_a_file_that_git_lfs_has_not_fetched_says_so(tmp_path: Path):
+    source = open_source(write_v2(tmp_path))
+    path = tmp_path / "data/chunk-000/episode_000001.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n")
+    with pytest.raises(DatasetError, match=r"episode_000001.parquet is a pointer of Git LFS.*git lfs pull"):
+        source.read(source.references()[1])
+
+
+def test_a_set_in_the_cache_of_the_hub_has_its_name_and_its_links_are_followed(tmp_path: Path):
+    column: Any = {FRONT: lambda episode, length: pa.array(["images/0.png"] * length)}
+    root = tmp_path / "datasets--lerobot--pusht" / "snapshots" / "0a1b2c"
+    (root / "images").mkdir(parents=True)
+    blob = tmp_path / "blob"
+    blob.write_bytes(encode_png(frames_of(0, 1)[0]))
+    (root / "images/0.png").symlink_to(blob)
+    write_v2(root, columns=column, declared={FRONT: camera_entry("image")})
+    source = open_source(root)
+    assert source.description.name == "pusht"
+    assert listed(source.read(source.references()[0]).steps[FRONT]) == [blob.read_bytes()] * 6
 
 
 def test_a_column_that_appears_in_a_later_file_is_not_dropped_silently(tmp_path: Path):
