@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from qsft_datasets.lerobot.dataset_info import DatasetInfo, Family, load_info
@@ -38,9 +39,10 @@ class Layout:
     files: FilesOnDisk
     notes: tuple[str, ...]
 
-    def first_with_data(self) -> int:
-        """Return the position of the first episode whose data file exists; there is always one."""
-        return next(number for number, name in enumerate(self.data_names) if self.files.has(name))
+    def first_existing(self, names: Iterable[str | None], count: int) -> tuple[str, ...]:
+        """Return the first few different names of files that exist."""
+        existing = (name for name in names if name is not None and self.files.has(name))
+        return tuple(islice(dict.fromkeys(existing), count))
 
     def missing_files(self) -> tuple[str, ...]:
         """Return every data file, and every video file of a camera that has some, that does not exist."""

@@ -423,6 +423,29 @@ def test_pictures_of_two_sizes_in_one_camera_are_refused(tmp_path: Path):
         steps[FRONT]
 
 
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_a_video_truncated_in_the_middle_names_file_and_frame_and_spares_the_other_columns(
+    tmp_path: Path, version: str
+):
+    videos = {FRONT: "libx264"}
+    root = (
+        write_v2(tmp_path, lengths=(30,), videos=videos)
+        if version == "v2"
+        else write_v3(tmp_path, files=((10, 20),), videos=videos)
+    )
+    path = next(root.rglob("*.mp4"))
+    generator = np.random.default_rng(0)
+    noise = [generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(30)]
+    write_video(path, noise, is_streamable=True)
+    source = open_source(root)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    episode = source.read(source.references()[-1])
+    assert np.asarray(episode.steps["action"]).shape == (episode.length, 3)
+    with pytest.raises(DatasetError, match=rf"{path.name} has \d+ .*frame (\d+) is missing"):
+        episode.steps[FRONT]
+
+
 def test_a_depth_camera_is_marked_and_has_one_channel(tmp_path: Path):
     root = write_v2(
         tmp_path,
@@ -494,6 +517,23 @@ def test_a_truncated_data_file_is_named(tmp_path: Path, cut: int):
         source.read(source.references()[1])
 
 
+def test_a_damaged_first_episode_does_not_hide_the_others(tmp_path: Path):
+    root = write_v2(tmp_path, videos={FRONT: "libx264"})
+    (root / "data/chunk-000/episode_000000.parquet").write_bytes(b"PAR1 nothing")
+    (root / f"videos/chunk-000/{FRONT}/episode_000000.mp4").write_bytes(b"nothing")
+    source = open_source(root)
+    assert [note.split(" is ")[0].rpartition("/")[2] for note in source.description.notes] == [
+        "episode_000000.parquet",
+        "episode_000000.mp4",
+    ]
+    first, second = source.references()
+    with pytest.raises(DatasetError, match=r"episode_000000.parquet is truncated or damaged"):
+        source.read(first)
+    episode = source.read(second)
+    assert isinstance(episode.steps[FRONT], VideoStretch)
+    np.testing.assert_array_equal(np.asarray(episode.steps["action"]), 2 * state_of(1, 4))
+
+
 def test_a_file_that_git_lfs_has_not_fetched_says_so(tmp_path: Path):
     source = open_source(write_v2(tmp_path))
     path = tmp_path / "data/chunk-000/episode_000001.parquet"
@@ -539,9 +579,9 @@ def test_a_column_that_is_missing_in_a_later_file_is_named_when_asked_for(tmp_pa
 def test_pictures_outside_of_the_data_set_are_not_read(tmp_path: Path):
     (tmp_path / "secret.png").write_bytes(b"secret")
     columns: Any = {FRONT: lambda episode, length: pa.array(["../secret.png"] * length)}
-    declared = {FRONT: camera_entry("image")}
+    steps = first_episode(write_v2(tmp_path / "set", columns=columns, declared={FRONT: camera_entry("image")})).steps
     with pytest.raises(DatasetError, match=r"Pictures must lie inside of the data set"):
-        _ = open_source(write_v2(tmp_path / "set", columns=columns, declared=declared)).description
+        steps[FRONT]
 
 
 def test_info_in_utf_8_with_a_byte_order_mark_is_read(tmp_path: Path):
