@@ -64,8 +64,10 @@ class OpenVideo:
         try:
             self._container: InputContainer = av.open(str(path))
             self._stream: VideoStream = self._container.streams.video[0]
-        except (FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError, ValueError) as error:
             raise DatasetError(f"{path} is no readable video ({error}).") from error
+        if self._stream.codec_context is None:
+            raise DatasetError(f"{path} holds pictures of a codec that FFmpeg does not know.")
         # Decoder threads decode ahead of a single wanted frame; processes are the parallelism here.
         self._stream.codec_context.thread_count = 1
         self._frames: Iterator[VideoFrame] | None = None

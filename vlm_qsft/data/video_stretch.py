@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -53,14 +54,7 @@ def video_facts(path: Path) -> VideoFacts:
     Raises:
         DatasetError: missing, or no readable video.
     """
-    try:
-        container = av.open(str(path))
-    except FFmpegError as error:
-        raise DatasetError(f"{path} is no readable video ({error}): it is missing, foreign or truncated.") from error
-    try:
-        if not container.streams.video:
-            raise DatasetError(f"{path} holds no pictures.")
-        stream = container.streams.video[0]
+    with _opened(path) as (_, stream):
         context = stream.codec_context
         return VideoFacts(
             codec=context.codec.canonical_name,
@@ -68,8 +62,6 @@ def video_facts(path: Path) -> VideoFacts:
             pixel_format=context.pix_fmt or "",
             rate=stream.average_rate,
         )
-    finally:
-        container.close()
 
 
 def presentation_times(path: Path, from_s: float | None = None, to_s: float | None = None) -> tuple[float, ...]:
@@ -83,21 +75,33 @@ def presentation_times(path: Path, from_s: float | None = None, to_s: float | No
     begin = -np.inf if from_s is None else from_s
     end = np.inf if to_s is None else to_s
     times: list[float] = []
+    with _opened(path) as (container, stream):
+        time_base = stream.time_base or Fraction(1, av.time_base)
+        for packet in _packets_from(container, stream, time_base, begin):
+            if packet.is_corrupt:
+                break  # The file ends inside of this packet: the count of frames will say so.
+            # Packets come in the order of decoding; no later one is shown before its own decoding time.
+            if packet.dts is not None and float(packet.dts * time_base) >= end:
+                break
+            if packet.pts is not None and not packet.is_discard:
+                times.append(float(packet.pts * time_base))
+    return tuple(sorted(time for time in times if begin <= time < end))
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
+    """Open a file for reading packets.
+
+    Raises:
+        DatasetError: missing, without pictures, of an unknown codec, or damaged while it is read.
+    """
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            time_base = stream.time_base or Fraction(1, av.time_base)
-            for packet in _packets_from(container, stream, time_base, begin):
-                if packet.is_corrupt:
-                    break  # The file ends inside of this packet: the count of frames will say so.
-                # Packets come in the order of decoding; no later one is shown before its own decoding time.
-                if packet.dts is not None and float(packet.dts * time_base) >= end:
-                    break
-                if packet.pts is not None and not packet.is_discard:
-                    times.append(float(packet.pts * time_base))
-    except (FFmpegError, IndexError) as error:
+            if not container.streams.video or container.streams.video[0].codec_context is None:
+                raise DatasetError(f"{path} holds no pictures that FFmpeg knows.")
+            yield container, container.streams.video[0]
+    except (FFmpegError, ValueError, OverflowError) as error:
         raise DatasetError(f"{path} is no readable video ({error}): it is missing, foreign or truncated.") from error
-    return tuple(sorted(time for time in times if begin <= time < end))
 
 
 def _packets_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -155,11 +156,11 @@ def plain_array(array: pa.Array) -> pa.Array:
 
 def _read_picture(written: str, key: str, step: int, *, root: Path, data_file: Path) -> bytes:
     """Read "images/<camera>/episode_000000/frame_000000.png", given from the data set or from the data file."""
-    inside = root.resolve()
     for base in (root, data_file.parent):
+        # By its letters and not resolved: downloads are often links out of the folder.
+        path = Path(os.path.normpath(base / written))
         try:
-            path = (base / written).resolve()
-            if path.is_relative_to(inside) and path.is_file():
+            if path.is_relative_to(os.path.normpath(root)) and path.is_file():
                 return path.read_bytes()
         except (OSError, ValueError):  # no name of a file
             continue

@@ -13,15 +13,9 @@ from vlm_qsft.data.source_files import read_json
 from vlm_qsft.errors import DatasetError
 
 Version = Literal["v2.0", "v2.1", "v3.0"]
+Family = Literal["v2", "v3"]
+"""One file per episode listed in meta/episodes.jsonl, or several episodes per file listed in parquet tables."""
 VERSIONS: tuple[Version, ...] = ("v2.0", "v2.1", "v3.0")
-USUAL_DATA_PATH = {
-    "v2": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
-    "v3": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-}
-USUAL_VIDEO_PATH = {
-    "v2": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
-    "v3": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-}
 USUAL_CHUNK_SIZE = 1000
 MAX_FPS = 100_000
 MAX_AXIS = 1 << 24
@@ -70,8 +64,8 @@ class DatasetInfo:
     notes: tuple[str, ...]
 
     @property
-    def family(self) -> Literal["v2", "v3"]:
-        """One file per episode (v2), or several episodes per file (v3)."""
+    def stated_family(self) -> Family:
+        """What the version promises."""
         return "v3" if self.version == "v3.0" else "v2"
 
 

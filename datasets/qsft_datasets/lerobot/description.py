@@ -1,6 +1,8 @@
-"""What a LeRobot data set holds: the declared features, held against the first data file and the first videos."""
+"""What a LeRobot data set holds: the declared features, held against the first readable data file and videos."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ from vlm_qsft.errors import DatasetError
 POSITIONS = ("episode_index", "frame_index", "index", "task_index")
 """Columns that number episodes, steps and tasks: checked, used, and given as order and as texts."""
 TASK = "task"
+DESCRIBED_FILES = 8
+"""Files that are tried for the description: the first ones may be damaged, and the others still convert."""
 DEPTH_NOTE = "depth map, no colour picture"
 RATE_TOLERANCE = 5e-7
 """29.97 and 30000/1001 differ by 1e-6; one tick of the clock in a short video makes 2e-7."""
@@ -28,21 +32,18 @@ def describe(layout: Layout) -> SourceDescription:
     """Return the description; reads one batch of rows and the headers of one video per camera.
 
     Raises:
-        DatasetError: the first data file or the first video is damaged.
+        DatasetError: none of the first data files is readable; the error of the first.
     """
-    number = layout.first_with_data()
-    path = layout.root / layout.data_names[number]
     notes = list(layout.notes)
-    with DataFile(path) as file:
-        first_rows = file.rows(0, min(file.n_rows, BATCH_ROWS))
-        schema = file.schema
+    path, first_rows = _first_rows(layout, notes)
+    schema = first_rows.schema
     features: list[SourceFeature] = []
     declared = layout.info.features
     for key, entry in declared.items():
         if key in POSITIONS:
             continue
         if key in schema.names:
-            feature = _column(layout, key, schema.field(key).type, first_rows, entry, notes)
+            feature = _column(layout, path, key, first_rows, entry, notes)
             features += [] if feature is None else [feature]
         elif key in layout.video_names:
             features.append(_video(layout, key, entry, notes))
@@ -51,12 +52,12 @@ def describe(layout: Layout) -> SourceDescription:
             notes.append(f"meta/info.json declares '{key}' ({entry.dtype}), which {kind}; it is left out.")
     for key in schema.names:
         if key not in declared and key not in POSITIONS:
-            feature = _column(layout, key, schema.field(key).type, first_rows, None, notes)
+            feature = _column(layout, path, key, first_rows, None, notes)
             features += [] if feature is None else [feature]
     features += _task(layout, schema.names, notes)
     return SourceDescription(
         format=f"lerobot-{layout.info.version}",
-        name=layout.root.resolve().name,
+        name=dataset_name(layout.root),
         features=(*features, *episode_features(layout.episodes)),
         fps=layout.info.fps,
         robot_type=layout.info.robot_type,
@@ -64,18 +65,39 @@ def describe(layout: Layout) -> SourceDescription:
     )
 
 
+def _first_rows(layout: Layout, notes: list[str]) -> tuple[Path, pa.Table]:
+    errors: list[DatasetError] = []
+    for name in layout.first_existing(layout.data_names, DESCRIBED_FILES):
+        try:
+            with DataFile(layout.root / name) as file:
+                return file.path, file.rows(0, min(file.n_rows, BATCH_ROWS))
+        except DatasetError as error:
+            errors.append(error)
+            notes.append(str(error))
+    raise errors[0]
+
+
+def dataset_name(root: Path) -> str:
+    """Return the name of the folder; in the cache of the Hugging Face hub the name that stands above the snapshot."""
+    folder = root.absolute()
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("datasets--"):
+        return repository.rpartition("--")[2]
+    return folder.resolve().name
+
+
 def _column(
-    layout: Layout, key: str, kind: pa.DataType, rows: pa.Table, entry: DeclaredFeature | None, notes: list[str]
+    layout: Layout, path: Path, key: str, rows: pa.Table, entry: DeclaredFeature | None, notes: list[str]
 ) -> SourceFeature | None:
     """Return a column as a feature; None for one that is empty."""
     note = "" if entry is not None else "not declared in meta/info.json"
-    what = kind_of(kind, is_camera=entry is not None and entry.dtype in CAMERA_TYPES)
     column = rows.column(key)
+    what = kind_of(column.type, is_camera=entry is not None and entry.dtype in CAMERA_TYPES)
     if what == "empty":
         notes.append(f"Column '{key}' is empty in every row; it is left out.")
         return None
     if what == "image":
-        return _image(layout, key, column, entry, notes)
+        return _image(layout, path, key, column, entry, notes)
     if what in ("text", "json"):
         note = note or ("a structure, given as JSON" if what == "json" else "")
         return SourceFeature(key, "text", "str", (), note=note)
@@ -83,13 +105,13 @@ def _column(
         return SourceFeature(key, "bytes", "bytes", (), note=note)
     if is_task_reference(layout, key, column):
         return SourceFeature(key, "text", "str", (), note="a number of the list of tasks, given as its text")
-    return _numbers(key, kind, column, entry, note, notes)
+    return _numbers(key, column, entry, note, notes)
 
 
 def _numbers(
-    key: str, kind: pa.DataType, column: pa.ChunkedArray, entry: DeclaredFeature | None, note: str, notes: list[str]
+    key: str, column: pa.ChunkedArray, entry: DeclaredFeature | None, note: str, notes: list[str]
 ) -> SourceFeature:
-    dtype, shape, names = numpy_name(kind), step_shape(column), ()
+    dtype, shape, names = numpy_name(column.type), step_shape(column), ()
     if entry is not None:
         width = int(np.prod(shape, dtype=np.int64))
         declared_width = int(np.prod(entry.shape, dtype=np.int64))
@@ -107,28 +129,39 @@ def _numbers(
 
 
 def _image(
-    layout: Layout, key: str, column: pa.ChunkedArray, entry: DeclaredFeature | None, notes: list[str]
+    layout: Layout, path: Path, key: str, column: pa.ChunkedArray, entry: DeclaredFeature | None, notes: list[str]
 ) -> SourceFeature:
-    path = layout.root / layout.data_names[layout.first_with_data()]
-    header = picture_header(pictures(column.slice(0, 1), key, root=layout.root, data_file=path)[0])
     declared = _declared_picture(entry)
-    if header is None and declared is None:
-        raise DatasetError(f"'{key}' holds neither PNG nor JPEG pictures, and meta/info.json gives no size.")
-    shape = header.shape if header is not None else declared
+    try:
+        header = picture_header(pictures(column.slice(0, 1), key, root=layout.root, data_file=path)[0])
+    except DatasetError as error:
+        header = None
+        notes.append(str(error))
+    shape = header.shape if header is not None else declared or (None, None, 3)
     if header is not None and declared is not None and header.shape[:2] != declared[:2]:
         notes.append(f"meta/info.json declares '{key}' as {list(declared)}; its first picture is {list(header.shape)}.")
     is_depth = _is_depth(entry) or (header is not None and header.bits > 8)
-    return SourceFeature(key, "image", "uint8", shape or (), note=DEPTH_NOTE if is_depth else "")
+    return SourceFeature(key, "image", "uint8", shape, note=DEPTH_NOTE if is_depth else "")
 
 
 def _video(layout: Layout, key: str, entry: DeclaredFeature, notes: list[str]) -> SourceFeature:
-    names = layout.video_names[key]
-    first = next(name for name in names if name is not None and layout.files.has(name))
-    facts = video_facts(layout.root / first)
+    facts = _first_facts(layout, key, notes)
+    if facts is None:
+        shape = _declared_picture(entry) or (None, None, 3)
+        return SourceFeature(key, "video", "uint8", shape, note="none of the first files is readable")
     notes += _video_differences(layout, key, entry, facts)
     is_depth = _is_depth(entry) or facts.is_depth
     note = DEPTH_NOTE if is_depth else f"{facts.codec} {facts.pixel_format}"
     return SourceFeature(key, "video", "uint8", (*facts.size, 1 if is_depth else 3), note=note)
+
+
+def _first_facts(layout: Layout, key: str, notes: list[str]) -> VideoFacts | None:
+    for name in layout.first_existing(layout.video_names[key], DESCRIBED_FILES):
+        try:
+            return video_facts(layout.root / name)
+        except DatasetError as error:
+            notes.append(str(error))
+    return None
 
 
 def _video_differences(layout: Layout, key: str, entry: DeclaredFeature, facts: VideoFacts) -> list[str]:

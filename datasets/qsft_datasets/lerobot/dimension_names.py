@@ -4,12 +4,14 @@ from __future__ import annotations
 
 
 def dimension_names(written: object, width: int) -> tuple[str, ...]:
-    """Return one name per number; none where they do not fit.
+    """Return one name per number, repeated ones with their number; none where they do not fit.
 
     Seen: ["x", "y"], [["x", "y"]], {"motors": ["x", "y"]}, {"left": ["x"], "right": ["y"]}, {"x": 0, "y": 1}.
     """
     names = _flat(written)
-    return tuple(names) if len(names) == width and len(set(names)) == width else ()
+    if len(names) != width:
+        return ()
+    return tuple(f"{name}_{number}" if names.count(name) > 1 else name for number, name in enumerate(names))
 
 
 def _flat(written: object, depth: int = 0) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qsft_datasets.lerobot.dataset_info import Family
 from qsft_datasets.lerobot.json_lines import read_json_lines
 from qsft_datasets.lerobot.parquet_table import read_columns
 from qsft_datasets.source import Scalar
@@ -64,11 +65,18 @@ class ListedEpisode:
     values: Mapping[str, EpisodeValue]
 
 
-def read_episodes(root: Path, *, family: str, cameras: Sequence[str]) -> tuple[ListedEpisode, ...]:
+def family_on_disk(root: Path, stated: Family) -> Family:
+    """Return which list of episodes is really there; the stated one where both or none is."""
+    has_tables, has_lines = any((root / TABLES).glob("chunk-*/*.parquet")), (root / LINES).exists()
+    if has_tables == has_lines:
+        return stated
+    return "v3" if has_tables else "v2"
+
+
+def read_episodes(root: Path, *, family: Family, cameras: Sequence[str]) -> tuple[ListedEpisode, ...]:
     """Return the episodes in the order of their numbers.
 
     Args:
-        family: "v2" or "v3".
         cameras: whose addresses are looked for (v3).
     Raises:
         DatasetError: no list, a damaged one, or an episode listed twice.

@@ -133,7 +133,7 @@ def _stretch(layout: Layout, feature: SourceFeature, number: int, notes: list[st
     if not path.is_file():
         raise DatasetError(f"{path} is missing: the metadata names it. Copy the data set again.")
     check_size(path, feature.shape)
-    if layout.info.family == "v3":
+    if layout.family == "v3":
         return part_of_file(path, listed.videos[key], listed.length, layout.info.fps)
     stretch, more = whole_file(path, listed.length, layout.info.fps)
     notes += more

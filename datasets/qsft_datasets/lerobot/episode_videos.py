@@ -62,5 +62,5 @@ def check_size(path: Path, shape: tuple[int | None, ...]) -> None:
         DatasetError: names the file and both sizes.
     """
     size = video_facts(path).size
-    if size != shape[:2]:
+    if None not in shape[:2] and size != shape[:2]:
         raise DatasetError(f"{path} shows {size[0]} x {size[1]} pixels; the first file {shape[0]} x {shape[1]}.")

@@ -100,7 +100,7 @@ class LeRobotSource:
     def _rows(self, path: Path, listed: ListedEpisode) -> tuple[pa.Table, list[str]]:
         """Return the rows of an episode, checked against its length and number, and what is odd about them."""
         file = self._opened(path)
-        is_alone = self._layout.info.family == "v2"
+        is_alone = self._layout.family == "v2"
         first, n_rows = (0, file.n_rows) if is_alone else self._place(file, listed)
         if n_rows != listed.length:
             raise DatasetError(

@@ -14,6 +14,7 @@ from vlm_qsft.errors import DatasetError
 MAX_STRING_BYTES = 64 << 20
 MAX_CONTAINER_ITEMS = 1 << 20
 """Bounds of the footer's own parts: a damaged length is refused instead of allocated."""
+GIT_LFS = b"version https://git-lfs"
 ROWS_AT_ONCE = 4096
 """Readers reserve memory for the rows they are asked for, also where a damaged footer promises billions."""
 
@@ -30,6 +31,8 @@ def parquet_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing: the metadata names it. Copy the data set again.") from error
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        if _is_git_lfs_pointer(path):
+            raise DatasetError(f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`.") from error
         text = " ".join(str(error).split())
         raise DatasetError(f"{path} is truncated or damaged ({text:.300}). Copy the data set again.") from error
 
@@ -83,16 +86,17 @@ def read_columns(path: Path, wanted: Callable[[str], bool]) -> dict[str, list[ob
     return columns
 
 
+def _is_git_lfs_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(GIT_LFS)) == GIT_LFS
+    except OSError:
+        return False
+
+
 def _check_footer(path: Path, footer: pq.FileMetaData) -> None:
-    size = path.stat().st_size
-    rows = 0
+    # Only the rows: pyarrow ends the process where it is asked for a column chunk with damaged statistics.
     with parquet_errors(path):
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            rows += group.num_rows
-            for column in range(group.num_columns):
-                compressed = group.column(column).total_compressed_size
-                if not 0 <= compressed <= size:
-                    raise DatasetError(f"{path} is damaged: a column of {compressed} bytes in a file of {size}.")
-    if rows != footer.num_rows or rows < 0:
-        raise DatasetError(f"{path} is damaged: {footer.num_rows} rows, but {rows} in its row groups.")
+        rows = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+    if sum(rows) != footer.num_rows or min(rows, default=0) < 0:
+        raise DatasetError(f"{path} is damaged: {footer.num_rows} rows, but {sum(rows)} in its row groups.")

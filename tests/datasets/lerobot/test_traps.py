@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from qsft_datasets.lerobot import open_source
-from qsft_datasets.source import SourceEpisode
+from qsft_datasets.source import SourceEpisode, VideoStretch
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.images import encode_png
 
 from .made_sets import (
     SIZE,
@@ -122,10 +123,28 @@ def test_names_are_found_in_every_way_in_which_they_are_written(tmp_path: Path, 
     assert open_source(root).description.feature("action").names == ("x", "y", "z")
 
 
-@pytest.mark.parametrize("names", [["x", "y"], ["x", "x", "x"], None, "x y z", {"motors": 3}, {"motors": {"a": []}}])
+@pytest.mark.parametrize("names", [["x", "y"], None, "x y z", {"motors": 3}, {"motors": {"a": []}}])
 def test_names_that_do_not_fit_are_no_names(tmp_path: Path, names: object):
     root = write_v2(tmp_path, declared={"action": entry("float32", [3], names)})
     assert open_source(root).description.feature("action").names == ()
+
+
+def test_repeated_names_get_their_number(tmp_path: Path):
+    root = write_v2(tmp_path, declared={"action": entry("float32", [3], ["x", "gripper", "gripper"])})
+    assert open_source(root).description.feature("action").names == ("x", "gripper_1", "gripper_2")
+
+
+def test_a_set_that_states_another_version_than_its_files_have_is_read_as_its_files_are(tmp_path: Path):
+    """Sets by other tools: v3.0 is stated, and everything lies as in v2."""
+    camera = "observation.images.front"
+    root = write_v2(tmp_path / "a", videos={camera: "libx264"}, info={"codebase_version": "v3.0", "video_path": None})
+    source = open_source(root)
+    assert source.description.notes == ("meta/info.json states v3.0; the episodes are listed as in v2, and read so.",)
+    episode = source.read(source.references()[1])
+    np.testing.assert_array_equal(np.asarray(episode.steps["action"]), 2 * state_of(1, 4))
+    assert isinstance(episode.steps[camera], VideoStretch)
+    other = open_source(write_v3(tmp_path / "b", info={"codebase_version": "v2.1"}))
+    assert [other.read(reference).length for reference in other.references()] == [6, 4, 5]
 
 
 def test_the_instruction_may_change_within_an_episode(tmp_path: Path):
@@ -404,6 +423,29 @@ def test_pictures_of_two_sizes_in_one_camera_are_refused(tmp_path: Path):
         steps[FRONT]
 
 
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_a_video_truncated_in_the_middle_names_file_and_frame_and_spares_the_other_columns(
+    tmp_path: Path, version: str
+):
+    videos = {FRONT: "libx264"}
+    root = (
+        write_v2(tmp_path, lengths=(30,), videos=videos)
+        if version == "v2"
+        else write_v3(tmp_path, files=((10, 20),), videos=videos)
+    )
+    path = next(root.rglob("*.mp4"))
+    generator = np.random.default_rng(0)
+    noise = [generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(30)]
+    write_video(path, noise, is_streamable=True)
+    source = open_source(root)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    episode = source.read(source.references()[-1])
+    assert np.asarray(episode.steps["action"]).shape == (episode.length, 3)
+    with pytest.raises(DatasetError, match=rf"{path.name} has \d+ .*frame (\d+) is missing"):
+        episode.steps[FRONT]
+
+
 def test_a_depth_camera_is_marked_and_has_one_channel(tmp_path: Path):
     root = write_v2(
         tmp_path,
@@ -475,6 +517,44 @@ def test_a_truncated_data_file_is_named(tmp_path: Path, cut: int):
         source.read(source.references()[1])
 
 
+def test_a_damaged_first_episode_does_not_hide_the_others(tmp_path: Path):
+    root = write_v2(tmp_path, videos={FRONT: "libx264"})
+    (root / "data/chunk-000/episode_000000.parquet").write_bytes(b"PAR1 nothing")
+    (root / f"videos/chunk-000/{FRONT}/episode_000000.mp4").write_bytes(b"nothing")
+    source = open_source(root)
+    assert [note.split(" is ")[0].rpartition("/")[2] for note in source.description.notes] == [
+        "episode_000000.parquet",
+        "episode_000000.mp4",
+    ]
+    first, second = source.references()
+    with pytest.raises(DatasetError, match=r"episode_000000.parquet is truncated or damaged"):
+        source.read(first)
+    episode = source.read(second)
+    assert isinstance(episode.steps[FRONT], VideoStretch)
+    np.testing.assert_array_equal(np.asarray(episode.steps["action"]), 2 * state_of(1, 4))
+
+
+def test_a_file_that_git_lfs_has_not_fetched_says_so(tmp_path: Path):
+    source = open_source(write_v2(tmp_path))
+    path = tmp_path / "data/chunk-000/episode_000001.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n")
+    with pytest.raises(DatasetError, match=r"episode_000001.parquet is a pointer of Git LFS.*git lfs pull"):
+        source.read(source.references()[1])
+
+
+def test_a_set_in_the_cache_of_the_hub_has_its_name_and_its_links_are_followed(tmp_path: Path):
+    column: Any = {FRONT: lambda episode, length: pa.array(["images/0.png"] * length)}
+    root = tmp_path / "datasets--lerobot--pusht" / "snapshots" / "0a1b2c"
+    (root / "images").mkdir(parents=True)
+    blob = tmp_path / "blob"
+    blob.write_bytes(encode_png(frames_of(0, 1)[0]))
+    (root / "images/0.png").symlink_to(blob)
+    write_v2(root, columns=column, declared={FRONT: camera_entry("image")})
+    source = open_source(root)
+    assert source.description.name == "pusht"
+    assert listed(source.read(source.references()[0]).steps[FRONT]) == [blob.read_bytes()] * 6
+
+
 def test_a_column_that_appears_in_a_later_file_is_not_dropped_silently(tmp_path: Path):
     columns: Any = {"late": lambda episode, length: [float(episode)] * length}
     root = write_v2(tmp_path / "a")
@@ -499,9 +579,9 @@ def test_a_column_that_is_missing_in_a_later_file_is_named_when_asked_for(tmp_pa
 def test_pictures_outside_of_the_data_set_are_not_read(tmp_path: Path):
     (tmp_path / "secret.png").write_bytes(b"secret")
     columns: Any = {FRONT: lambda episode, length: pa.array(["../secret.png"] * length)}
-    declared = {FRONT: camera_entry("image")}
+    steps = first_episode(write_v2(tmp_path / "set", columns=columns, declared={FRONT: camera_entry("image")})).steps
     with pytest.raises(DatasetError, match=r"Pictures must lie inside of the data set"):
-        _ = open_source(write_v2(tmp_path / "set", columns=columns, declared=declared)).description
+        steps[FRONT]
 
 
 def test_info_in_utf_8_with_a_byte_order_mark_is_read(tmp_path: Path):
