@@ -119,9 +119,11 @@ def interval_of(
     Raises:
         DatasetError: a topic has no message, or one ends before another begins; names them with their times.
     """
+    if not streams:
+        raise DatasetError(f"{place} has no topic that can be converted; every one is left out.")
     empty = sorted({stream.feature.path for stream in streams if not stream.stamps.size})
-    if empty or not streams:
-        raise DatasetError(f"{place} has no message for {', '.join(empty) or 'any feature'} in this episode.")
+    if empty:
+        raise DatasetError(f"{place} has no message for {', '.join(empty)} in this episode.")
     firsts = {stream.feature.path: int(stream.stamps[0]) for stream in streams}
     lasts = {each.feature.path: int(each.stamps[-1]) for each in streams if ends_episode(each, follows, rate)}
     begun, open_end = max(firsts.values()), max(int(stream.stamps[-1]) for stream in streams)

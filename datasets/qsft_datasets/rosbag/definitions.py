@@ -7,7 +7,6 @@ must neither run nor grow.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.interfaces.typing import Typesdict
@@ -47,7 +46,6 @@ def typestore_of(topic: Topic, ros_distro: str | None) -> Typestore:
 
     Raises:
         NoDefinition: neither the bag nor the distribution defines the type, or something that it consists of.
-        DatasetError: the definition in the bag cannot be used.
     """
     if topic.definitions:
         types: Typesdict = {}
@@ -69,7 +67,7 @@ def parsed(msgtype: str, definition: MessageDefinition) -> Typesdict:
     """Return the types that a definition of a bag consists of.
 
     Raises:
-        DatasetError: too long, not parseable, or with names that are none.
+        NoDefinition: too long, or with names that are none.
     """
     if len(definition.data) > LONGEST_DEFINITION or not TYPE_NAME.fullmatch(msgtype):
         raise NoDefinition(f"The definition of {msgtype!r:.80} is not usable.")
@@ -122,7 +120,10 @@ def _check(msgtype: str, types: Typesdict, holders: tuple[str, ...] = (), checke
         raise NoDefinition(f"{msgtype} is defined by itself, or more than {DEEPEST} levels deep.")
     if msgtype not in types:
         where = f", a part of {holders[0]}," if holders else ""
-        raise NoDefinition(f"The type {msgtype}{where} is defined neither in the bag nor by the distribution.")
+        raise NoDefinition(
+            f"The type {msgtype}{where} is defined neither in the bag nor by the distribution; "
+            "'ros2 bag convert' to MCAP adds it."
+        )
     if msgtype in STANDARD and types[msgtype][1] != get_typestore(BEFORE_DEFINITIONS).fielddefs[msgtype][1]:
         raise NoDefinition(f"The bag defines {msgtype} otherwise than ROS does.")
     for field, description in types[msgtype][1]:
@@ -136,13 +137,18 @@ def _check(msgtype: str, types: Typesdict, holders: tuple[str, ...] = (), checke
     checked.add(msgtype)
 
 
-def usable_typestore(topic: Topic, ros_distro: str | None, place: Path | str) -> Typestore:
-    """Return `typestore_of`, with whatever `rosbags` finds wrong in the definition as our error.
+def usable_typestore(topic: Topic, ros_distro: str | None) -> Typestore:
+    """Return `typestore_of`, with whatever `rosbags` finds wrong in the definition as a reason to leave the topic out.
 
     Raises:
-        DatasetError: see `typestore_of`; names the bag.
+        NoDefinition: see `typestore_of`; or the definition cannot be parsed, as those of services.
     """
-    with our_errors(place):
-        store = typestore_of(topic, ros_distro)
-        store.get_msgdef(topic.msgtype)
-        return store
+    try:
+        with our_errors(f"The definition of {topic.msgtype}"):
+            store = typestore_of(topic, ros_distro)
+            store.get_msgdef(topic.msgtype)
+            return store
+    except NoDefinition:
+        raise
+    except DatasetError as error:
+        raise NoDefinition(f"The definition of {topic.msgtype} in the bag cannot be used.") from error

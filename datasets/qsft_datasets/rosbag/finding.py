@@ -38,7 +38,8 @@ def recognised_bag(root: Path) -> Path | None:
         return root
     for n_seen, (folder, folders, names) in enumerate(os.walk(root)):
         depth = len(Path(folder).relative_to(root).parts)
-        for name in [*sorted(folders, key=natural_key), *sorted(names, key=natural_key)]:
+        files = [name for name in names if Path(name).suffix in MAGIC]
+        for name in [*sorted(folders, key=natural_key), *sorted(files, key=natural_key)]:
             if is_bag(Path(folder, name)):
                 return Path(folder, name)
         if depth >= LOOK_DEPTH:
@@ -59,7 +60,7 @@ def bags_below(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
         bags = [name for name in folders if is_bag(Path(folder, name))]
-        files = [name for name in names if is_bag(Path(folder, name))]
+        files = [name for name in names if Path(name).suffix in MAGIC and is_bag(Path(folder, name))]
         _check_not_split(Path(folder), files)
         found += [Path(folder, name) for name in [*bags, *files]]
         folders[:] = [name for name in folders if name not in bags]

@@ -86,7 +86,10 @@ class RosbagSource:
         if both:
             raise InvalidSetting(f"{', '.join(both)} cannot be both what a step observes and what follows it.")
         chosen = None if observed is None else tuple(observed)
-        return replace(self, rate=Fraction(fps), observed=chosen, following=tuple(following))
+        changed = replace(self, rate=Fraction(fps), observed=chosen, following=tuple(following))
+        # It holds for any rate, and a compressed bag is slow to open.
+        changed.__dict__["description"] = self.description
+        return changed
 
     @cached_property
     def description(self) -> SourceDescription:

@@ -62,13 +62,12 @@ def decoder_of(bag: Bag, topic: Topic) -> Decoder:
     """Return how to read a topic.
 
     Raises:
-        NoDefinition: its type is not defined.
-        DatasetError: its definition is damaged, or it is not serialised as CDR.
+        NoDefinition: its type is not defined, or it is not serialised as CDR.
     """
     place = f"{topic.name} of {bag.path}"
     if topic.serialization != "cdr":
-        raise NoDefinition(f"{place} is serialised as '{topic.serialization}'; expected CDR.")
-    store = usable_typestore(topic, bag.ros_distro, place)
+        raise NoDefinition(f"{topic.name} is serialised as '{topic.serialization}'; expected CDR.")
+    store = usable_typestore(topic, bag.ros_distro)
     return Decoder(topic.name, topic.msgtype, store, has_header(store, topic.msgtype), place)
 
 
@@ -76,12 +75,12 @@ def features_of(bag: Bag, topic: Topic) -> list[SourceFeature]:
     """Return the features of a topic; what becomes none is listed with the kind "bytes" and the reason as its note.
 
     Raises:
-        DatasetError: a message or its definition is damaged; names bag and topic.
+        DatasetError: a message is damaged; names bag and topic.
     """
     about = f"{topic.msgtype}, {topic.n_messages} messages"
     if bag.duration_s > 0:
         about += f", {topic.n_messages / bag.duration_s:.3g}/s"
-    if topic.msgtype.startswith(INFRASTRUCTURE):
+    if topic.msgtype.startswith(INFRASTRUCTURE) or "/srv/" in topic.msgtype:
         return [left_out(topic.name, about, "of the middleware")]
     if topic.n_messages == 0:
         return [left_out(topic.name, about, "no message")]

@@ -80,7 +80,8 @@ DEFINITIONS = {
         "y/Unknown part\n",
         "y/msg/Unknown, a part of x/msg/Part, is defined neither",
     ),
-    "no definition": ("x/msg/Text", "!!", "damaged"),
+    "no definition": ("x/msg/Text", "!!", "The definition of x/msg/Text in the bag cannot be used"),
+    "service": ("x/srv/Add_Event", "int64 a\n---\nint64 sum\n", "left out, of the middleware"),
 }
 
 
@@ -88,10 +89,6 @@ DEFINITIONS = {
 def test_a_definition_that_cannot_be_used_leaves_its_topic_out(tmp_path: Path, case: str) -> None:
     typename, definition, reason = DEFINITIONS[case]
     path = write_with_definition(tmp_path / "bag", typename, definition)
-    if case == "no definition":
-        with pytest.raises(DatasetError, match=r"/odd of .*bag"):
-            _ = open_source(path).description
-        return
     feature = open_source(path).description.feature("/odd")
     assert feature.kind == "bytes"
     assert reason.replace("\\", "") in feature.note
@@ -100,11 +97,7 @@ def test_a_definition_that_cannot_be_used_leaves_its_topic_out(tmp_path: Path, c
 def test_a_definition_cannot_run_code(tmp_path: Path) -> None:
     name = "x/msg/A:\n    import os; os.mkdir('hacked')\nclass B"
     path = write_with_definition(tmp_path / "bag", name, "float64 value\n")
-    try:
-        feature = open_source(path).description.feature("/odd")
-        assert feature.kind == "bytes"
-    except DatasetError:
-        pass
+    assert open_source(path).description.feature("/odd").kind == "bytes"
     assert not Path("hacked").exists()
 
 
