@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from qsft_datasets.natural_order import natural_key
 from vlm_qsft.errors import DatasetError
 
 SUFFIXES = (".hdf5", ".h5", ".hdf")
@@ -28,12 +28,6 @@ def is_hdf5(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key by which demo_2 comes before demo_10."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
 
 
 def first_hdf5_file(root: Path) -> Path | None:

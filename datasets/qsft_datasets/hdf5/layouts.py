@@ -12,8 +12,8 @@ import numpy as np
 
 from qsft_datasets.hdf5.attributes import attributes_of, json_object
 from qsft_datasets.hdf5.files import group_at, member, place_of
-from qsft_datasets.hdf5.finding import natural_key
 from qsft_datasets.hdf5.values import as_text, read_texts
+from qsft_datasets.natural_order import natural_key
 from qsft_datasets.source import Scalar
 from vlm_qsft.errors import DatasetError
 

@@ -82,14 +82,15 @@ def fuzz(seeds: list[bytes], reader: ReadingProcess, path: Path, n_examples: int
     return endings
 
 
+@pytest.mark.timeout(1200)
 def test_a_few_mutated_files_are_read_or_refused(seeds: list[bytes], reader: ReadingProcess, tmp_path: Path) -> None:
-    endings = fuzz(seeds, reader, tmp_path / "x.hdf5", 150)
-    assert endings["refused"] > 10
+    endings = fuzz(seeds, reader, tmp_path / "x.hdf5", 80)
+    assert endings["refused"] > 5
     assert endings["crashed"] + endings["hung"] <= 3
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14400)
 def test_many_mutated_files_are_read_or_refused(seeds: list[bytes], reader: ReadingProcess, tmp_path: Path) -> None:
     endings = fuzz(seeds, reader, tmp_path / "x.hdf5", 20_000)
     print(dict(endings))
