@@ -14,6 +14,7 @@ import pytest
 from vlm_qsft.data import DatasetReader, DatasetWriter, LabelSettings, write_episodes
 from vlm_qsft.errors import (
     DatasetError,
+    InvalidSetting,
     NotFinite,
     ShapeMismatch,
     StorageError,
