@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vlm_qsft.data import DatasetReader, DatasetSchema, DatasetWriter, LabelSettings, write_episodes
+from vlm_qsft.data import DatasetReader, DatasetWriter, LabelSettings, write_episodes
 from vlm_qsft.errors import (
     DatasetError,
     InvalidSetting,
@@ -211,9 +211,14 @@ def test_a_full_disk_is_a_storage_error_and_loses_nothing(tmp_path: Path):
     assert DatasetReader(tmp_path).n_episodes == 2
 
 
-def test_the_writer_refuses_unknown_formats_and_video():
+def test_the_writer_refuses_unknown_formats():
     with pytest.raises(UnknownName, match=r"Valid: jpeg, png"):
         open_writer(Path("unused"), image_format="webp")
-    video = DatasetSchema({"front": (8, 8)}, (), ("dx",), SCHEMA.fps, camera_storage="video")
-    with pytest.raises(InvalidSetting, match=r"camera_storage must be 'image'"):
-        DatasetWriter(Path("unused"), video, labels=LABELS)
+
+
+def test_a_folder_with_data_of_something_else_is_left_alone(tmp_path: Path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/holiday.mp4").write_bytes(b"precious")
+    with pytest.raises(DatasetError, match=r"holds videos/ of something else"):
+        open_writer(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["videos", "holiday.mp4"]
