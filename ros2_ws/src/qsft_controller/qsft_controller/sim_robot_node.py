@@ -64,12 +64,13 @@ class SimRobotNode(Node):
         cameras = self._robot.settings.environment.cameras
         self._sensors = {name: FaultySensor(name, is_camera=True) for name in cameras}
         self._sensors[JOINT_STATES] = FaultySensor(JOINT_STATES, is_camera=False)
-        self._episodes_left = int(self.get_parameter("episodes").value) - 1
+        self._episodes_left = 0
         self._reported = Outcome.NONE
         self._is_compressed = self.get_parameter("image_transport").value == "compressed"
         self._create_topics(cameras)
         self.add_on_set_parameters_callback(self._set_parameters)
-        self._set_scene()
+        if self.get_parameter("autostart").value:
+            self._begin()
         factor = float(self.get_parameter("real_time_factor").value)
         # A timer of period 0 fires whenever nothing else is to do: as fast as this machine can.
         self.create_timer(self._robot.tick_s / factor if factor > 0 else 0.0, self._tick)
@@ -91,7 +92,7 @@ class SimRobotNode(Node):
             name: self.create_publisher(message_type, f"/camera/{name}/image_raw{ending}", SENSOR_QUEUE)
             for name in cameras
         }
-        for topic in ("/joint_trajectory", "/gripper/joint_trajectory"):
+        for topic in ("/joint_trajectory", "/gripper_trajectory"):
             self.create_subscription(TrajectoryMessage, topic, self._command, 1)
         self.create_service(Trigger, "~/reset", self._reset)
 
@@ -145,6 +146,10 @@ class SimRobotNode(Node):
             self.set_parameters([Parameter("episode", value=following)])
             self._set_scene()
 
+    def _begin(self) -> None:
+        self._set_scene()
+        self._episodes_left = int(self.get_parameter("episodes").value) - 1
+
     def _set_scene(self) -> None:
         if self._robot.outcome is Outcome.RUNNING:
             # An episode that a reset cuts off has no outcome.
@@ -157,7 +162,7 @@ class SimRobotNode(Node):
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            self._set_scene()
+            self._begin()
         except QsftError as problem:
             response.success, response.message = False, str(problem)
             return response

@@ -57,6 +57,7 @@ def declare_parameters(node: Node) -> None:
         ("scenes", "evaluation", text(description=f"Set of the next scene: {', '.join(SCENES)}.")),
         ("episode", 0, text(description="Number of the next scene in its set.", **_whole(0, LARGEST))),
         ("scene_seed", 0, text(description="Another seed gives other scenes of a set.", **_whole(0, LARGEST))),
+        ("autostart", True, _fixed("Set the first scene at once; false: wait for ~/reset, until a recorder listens.")),
         ("episodes", 1, _fixed("How many scenes follow each other without a call of ~/reset.", **_whole(1, LARGEST))),
         ("variant", "standard", _fixed(f"Variant of the scenes: {', '.join(VARIANTS)}.")),
         ("cameras", ["front", "wrist"], _fixed(f"Cameras, of {', '.join(CAMERAS)}.")),

@@ -1,0 +1,12 @@
+"""Scripted demonstrators of mixed quality drive the simulated arm, and a bag is recorded: logs to train from.
+
+Arguments: `ros2 launch qsft_bringup simulator_demonstrations.launch.py --show-args`.
+"""
+
+from launch import LaunchDescription
+from qsft_bringup.launching import describe
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return what `ros2 launch` starts."""
+    return describe("simulator_demonstrations")
