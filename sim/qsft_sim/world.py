@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float64
 
-from qsft_sim.kinematics import ArmKinematics, rotation_from_roll_pitch_yaw
+from qsft_sim.kinematics import ArmKinematics
 from qsft_sim.model import (
     BODY_SHAPES,
     CAMERAS,
@@ -23,6 +23,7 @@ from qsft_sim.model import (
 )
 from qsft_sim.scene import Scene
 from qsft_sim.tasks import TableState
+from vlm_qsft.control.kinematics import rotation_from_turn
 
 # The tool may not leave this box (m), nor these angles (rad; roll, pitch, yaw): table, own base, wrist limits.
 TOOL_LOW_M = np.array([0.28, -0.34, 0.012])
@@ -110,7 +111,7 @@ class TabletopWorld:
         self.gripper_open = gripper_open
         control = self.state.ctrl
         before = control[:N_JOINTS].copy()
-        rotation = rotation_from_roll_pitch_yaw(*self.tool_turn_rad) @ _TOOL_DOWN
+        rotation = rotation_from_turn(self.tool_turn_rad) @ _TOOL_DOWN
         after = self._kinematics.inverse(self.tool_target_m, rotation, before)
         control[_FINGER] = FINGER_TRAVEL_M if gripper_open else 0.0
         for piece in range(1, _PIECES + 1):
