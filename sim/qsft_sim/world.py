@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float64
 
-from qsft_sim.kinematics import ArmKinematics, roll_pitch_yaw_from_rotation, rotation_from_roll_pitch_yaw
+from qsft_sim.kinematics import ArmKinematics
 from qsft_sim.model import (
     BODY_SHAPES,
     CAMERAS,
@@ -25,6 +25,7 @@ from qsft_sim.model import (
 )
 from qsft_sim.scene import Scene
 from qsft_sim.tasks import TableState
+from vlm_qsft.control.kinematics import rotation_from_turn, turn_from_rotation
 
 # The tool may not leave this box (m), nor these angles (rad; roll, pitch, yaw): table, own base, wrist limits.
 TOOL_LOW_M = np.array([0.28, -0.34, 0.012])
@@ -116,7 +117,7 @@ class TabletopWorld:
         self.tool_turn_rad = np.clip(self.tool_turn_rad + turn_rad, -TOOL_TURN_RAD, TOOL_TURN_RAD)
         self.gripper_open = gripper_open
         before = self.state.ctrl[:N_JOINTS].copy()
-        rotation = rotation_from_roll_pitch_yaw(*self.tool_turn_rad) @ _TOOL_DOWN
+        rotation = rotation_from_turn(self.tool_turn_rad) @ _TOOL_DOWN
         after = self._kinematics.inverse(self.tool_target_m, rotation, before)
         for piece in range(1, _PIECES + 1):
             joints_rad = before + (after - before) * min(1.0, piece / (_PIECES * _ARRIVAL))
@@ -132,7 +133,7 @@ class TabletopWorld:
         """
         self._advance(joints_rad, finger_m)
         self.tool_target_m, rotation = self._kinematics.forward(self.state.ctrl[:N_JOINTS])
-        self.tool_turn_rad = roll_pitch_yaw_from_rotation(rotation @ _TOOL_DOWN.T)
+        self.tool_turn_rad = turn_from_rotation(rotation @ _TOOL_DOWN.T)
         self.gripper_open = finger_m > FINGER_TRAVEL_M / 2
 
     def _advance(self, joints_rad: Float64[np.ndarray, " 7"], finger_m: float) -> None:

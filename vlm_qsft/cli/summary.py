@@ -13,7 +13,6 @@ from qsft_sim.evaluation import read_results
 from qsft_sim.results import EpisodeResult
 from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
 from qsft_sim.statistics import compare, summarise, summarise_counterfactual
-from vlm_qsft.cli.policy_loading import describe
 from vlm_qsft.cli.provenance import commit, versions
 from vlm_qsft.cli.run_folder import RunFolder
 from vlm_qsft.cli.table import table
@@ -21,6 +20,7 @@ from vlm_qsft.cli.usage_meter import Usage
 from vlm_qsft.data import DatasetReader
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.policy import PolicySettings
+from vlm_qsft.policy.loading import describe
 
 
 def write_summary(folder: RunFolder, policies: Sequence[str], usage: Usage) -> None:

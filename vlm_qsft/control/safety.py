@@ -14,14 +14,16 @@ from jaxtyping import Float64
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.limits import RobotLimits, WorkspaceBox
 from vlm_qsft.control.rate_limiter import Motion, brake
-from vlm_qsft.errors import QsftError
+from vlm_qsft.errors import QsftError, Unreachable
 
 ToolPosition = Callable[[Float64[np.ndarray, " axis"]], Float64[np.ndarray, " 3"]]
 """Forward kinematics: axis positions -> x, y, z of the tool in the robot's base frame, metres."""
 
 
 def fault_from_error(error: QsftError) -> Fault:
-    """Turn what a policy raised instead of deciding into a reason to hold."""
+    """Turn what was raised on the way from a policy to the arm into a reason to hold."""
+    if isinstance(error, Unreachable):
+        return Fault(FaultKind.OUTSIDE_WORKSPACE, str(error))
     return Fault(FaultKind.POLICY_ERROR, f"{type(error).__name__}: {error}")
 
 

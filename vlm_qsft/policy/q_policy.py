@@ -13,6 +13,7 @@ from torch import Tensor
 from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
 from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
+from vlm_qsft.policy.interface import PolicyInterface
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
 from vlm_qsft.types import Decision, Observation
@@ -71,6 +72,13 @@ class QPolicy:
     def bin_centers(self) -> Float[np.ndarray, "action_dim n_bins"]:
         """What every action bin decodes to, physical units."""
         return self.checkpoint.action_tokenizer.centers
+
+    @property
+    def interface(self) -> PolicyInterface:
+        """What the checkpoint's data set declares, less the cameras that its model does not look through."""
+        schema = self.checkpoint.schema
+        cameras = tuple(self.checkpoint.spec.cameras)
+        return PolicyInterface(cameras, schema.state_names, schema.action_names, float(1 / schema.fps))
 
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` fixes every random draw until the next reset.

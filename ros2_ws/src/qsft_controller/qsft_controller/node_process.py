@@ -1,0 +1,73 @@
+"""Runs a node until it is told to end, and lets it come to rest before the process goes away."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+
+class EndingNode(Protocol):
+    """A node that has something to do before it goes."""
+
+    def end(self) -> None:
+        """Begin to come to rest."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether it has come to rest."""
+        ...
+
+
+def make_executor():
+    """Return the cheapest single-threaded executor that this rclpy has."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments: list[str] | None = None) -> None:
+    """Run a node until SIGINT, SIGTERM or a shutdown from outside.
+
+    After a signal the node goes on until it `has_ended`, so that an arm in motion is braked.
+
+    Args:
+        make_node: called after ROS is initialised.
+        longest_end_s: the process ends then in any case.
+        arguments: of the command line; None for those of the process.
+    """
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: signals.append(received))
+    node = make_node()
+    executor = make_executor()
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and not signals:
+            executor.spin_once(timeout_sec=0.2)
+        if signals and hasattr(node, "end"):
+            _let_end(node, executor, longest_end_s)  # pyright: ignore[reportArgumentType]
+    except (ExternalShutdownException, KeyboardInterrupt):
+        pass
+    finally:
+        executor.remove_node(node)
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _let_end(node: EndingNode, executor, longest_end_s: float) -> None:
+    import time
+
+    node.end()
+    until_s = time.monotonic() + longest_end_s
+    while not node.has_ended and time.monotonic() < until_s:
+        executor.spin_once(timeout_sec=0.02)
