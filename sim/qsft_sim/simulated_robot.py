@@ -20,8 +20,8 @@ from qsft_sim.demonstrators import Demonstrator
 from qsft_sim.environment import CONTROL_HZ, StepResult, TabletopEnvironment
 from qsft_sim.joint_trajectory import JointTrajectory, JointTrajectoryFollower
 from qsft_sim.model import N_JOINTS
-from qsft_sim.robot_settings import RobotSettings, SceneChoice
 from qsft_sim.seeds import policy_seed, scene_seed
+from qsft_sim.simulated_robot_settings import SceneChoice, SimulatedRobotSettings
 from qsft_sim.tasks import TASKS, handled_objects
 from vlm_qsft.errors import CommandRefused
 
@@ -77,14 +77,14 @@ class Sensed:
 class SimulatedRobot:
     """Table, arm and cameras in simulated time; call `advance` once per `tick_s`."""
 
-    def __init__(self, settings: RobotSettings | None = None) -> None:
+    def __init__(self, settings: SimulatedRobotSettings | None = None) -> None:
         """Build a robot without a scene: call `reset`.
 
         Raises:
             UnknownName: no such quality of a demonstrator.
             RenderingUnavailable: the wanted back end does not work here.
         """
-        self.settings = settings or RobotSettings()
+        self.settings = settings or SimulatedRobotSettings()
         self.environment = TabletopEnvironment(self.settings.environment)
         self.tick_s = self.environment.world.piece_s
         self.outcome = Outcome.NONE

@@ -8,7 +8,6 @@ import pytest
 from qsft_sim.environment import EnvironmentSettings, TabletopEnvironment
 from qsft_sim.joint_trajectory import JointTrajectory, TrajectoryPoint
 from qsft_sim.recording import RecordingJob, record_episode
-from qsft_sim.robot_settings import RobotSettings, SceneChoice
 from qsft_sim.seeds import EVALUATION, RECORDING, scene_seed
 from qsft_sim.simulated_robot import (
     ARM_JOINTS,
@@ -19,6 +18,7 @@ from qsft_sim.simulated_robot import (
     Sensed,
     SimulatedRobot,
 )
+from qsft_sim.simulated_robot_settings import SceneChoice, SimulatedRobotSettings
 from vlm_qsft.errors import CommandRefused, InvalidSetting, UnknownName
 
 BLIND = EnvironmentSettings(cameras=())
@@ -41,7 +41,7 @@ def straight(joints: np.ndarray, duration_s: float, names: tuple[str, ...] = ARM
 def test_trajectories_move_the_world_as_the_steps_of_the_environment_do() -> None:
     environment = TabletopEnvironment(BLIND)
     environment.reset(seed=scene_seed(EVALUATION, "pick", 3), options={"task": "pick"})
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     sensed = ready(robot, SceneChoice("pick", EVALUATION, 3))
     for action in ([0.8, -0.5, -1.0, 0.3, 1.0], [0.0, 0.4, -1.0, 0.0, -1.0], [0.2, 0.0, 0.7, -0.9, -1.0]):
         environment.step(np.array(action))
@@ -61,7 +61,7 @@ def test_trajectories_move_the_world_as_the_steps_of_the_environment_do() -> Non
 
 def test_a_demonstrator_that_drives_the_robot_does_what_a_recording_of_it_holds() -> None:
     episode = record_episode(SMALL, RecordingJob("pick", 1, "noisy", seed=5))
-    robot = SimulatedRobot(RobotSettings(SMALL, camera_hz=5.0, demonstrator="noisy"))
+    robot = SimulatedRobot(SimulatedRobotSettings(SMALL, camera_hz=5.0, demonstrator="noisy"))
     sensed: Sensed | None = ready(robot, SceneChoice("pick", RECORDING, 1, seed=5))
     actions, states, pictures, began_s = [], [], [], robot.now_s
     while robot.outcome is Outcome.RUNNING:
@@ -84,7 +84,7 @@ def test_a_demonstrator_that_drives_the_robot_does_what_a_recording_of_it_holds(
 
 
 def test_the_clock_goes_on_over_a_reset_and_nothing_is_read_while_the_scene_is_set_up() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     assert robot.advance() is None
     first = ready(robot)
     assert first.stamp_s == pytest.approx(TICK_S + SET_UP_S)
@@ -93,7 +93,9 @@ def test_the_clock_goes_on_over_a_reset_and_nothing_is_read_while_the_scene_is_s
 
 
 def test_pictures_come_at_their_own_rate() -> None:
-    robot = SimulatedRobot(RobotSettings(EnvironmentSettings(cameras=("over",), image_size=(16, 16)), camera_hz=12.5))
+    robot = SimulatedRobot(
+        SimulatedRobotSettings(EnvironmentSettings(cameras=("over",), image_size=(16, 16)), camera_hz=12.5)
+    )
     sensed = [ready(robot), *(robot.advance() for _ in range(100))]
     with_picture = [index for index, each in enumerate(sensed) if each is not None and each.pictures]
     # 12.5 per second is every fourth tick of 20 ms.
@@ -103,7 +105,7 @@ def test_pictures_come_at_their_own_rate() -> None:
 
 
 def test_an_arm_without_commands_stays_where_it_is_and_fails_after_the_time_limit() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND, time_limit_s=0.6))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND, time_limit_s=0.6))
     first = ready(robot)
     outcomes = []
     for _ in range(35):
@@ -115,7 +117,7 @@ def test_an_arm_without_commands_stays_where_it_is_and_fails_after_the_time_limi
 
 
 def test_when_a_trajectory_is_over_the_arm_stays_at_its_end() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     goal = ready(robot).positions[:7] + 0.1
     robot.command(straight(goal, 0.2))
     for _ in range(100):
@@ -127,7 +129,7 @@ def test_when_a_trajectory_is_over_the_arm_stays_at_its_end() -> None:
 
 
 def test_a_trajectory_of_all_joints_is_taken_whole_or_not_at_all() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     begin = ready(robot).positions
     with pytest.raises(CommandRefused, match="1 finite numbers"):
         robot.command(straight(np.append(begin[:7] + 0.3, np.nan), 0.2, JOINT_NAMES))
@@ -141,21 +143,21 @@ def test_a_trajectory_of_all_joints_is_taken_whole_or_not_at_all() -> None:
 
 
 def test_commands_are_refused_without_a_scene_while_setting_up_and_of_a_demonstrator() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     stay = straight(np.zeros(7), 0.2)
     with pytest.raises(CommandRefused, match="no scene yet"):
         robot.command(stay)
     robot.reset(SceneChoice())
     with pytest.raises(CommandRefused, match="being set up"):
         robot.command(stay)
-    driven = SimulatedRobot(RobotSettings(BLIND, demonstrator="expert"))
+    driven = SimulatedRobot(SimulatedRobotSettings(BLIND, demonstrator="expert"))
     ready(driven)
     with pytest.raises(CommandRefused, match="'expert' drives"):
         driven.command(stay)
 
 
 def test_other_joints_are_refused_with_the_names_of_this_arm() -> None:
-    robot = SimulatedRobot(RobotSettings(BLIND))
+    robot = SimulatedRobot(SimulatedRobotSettings(BLIND))
     ready(robot)
     with pytest.raises(CommandRefused, match=r"elbow; expected joint_1, .* or finger_joint"):
         robot.command(straight(np.zeros(1), 0.2, ("elbow",)))
@@ -163,10 +165,10 @@ def test_other_joints_are_refused_with_the_names_of_this_arm() -> None:
 
 def test_settings_outside_their_range_are_refused() -> None:
     with pytest.raises(InvalidSetting, match="camera_hz is 60"):
-        RobotSettings(camera_hz=60)
+        SimulatedRobotSettings(camera_hz=60)
     with pytest.raises(InvalidSetting, match="time_limit_s"):
-        RobotSettings(time_limit_s=0)
+        SimulatedRobotSettings(time_limit_s=0)
     with pytest.raises(UnknownName, match="Task 'pik' is not known"):
         SceneChoice("pik")
     with pytest.raises(UnknownName, match="quality"):
-        SimulatedRobot(RobotSettings(BLIND, demonstrator="brilliant"))
+        SimulatedRobot(SimulatedRobotSettings(BLIND, demonstrator="brilliant"))

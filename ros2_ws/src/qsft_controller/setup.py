@@ -18,5 +18,11 @@ setup(
     maintainer_email="maintainers@vlm-qsft.invalid",
     description="Nodes that run a Q-SFT policy on an arm.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["controller_node = qsft_controller.controller_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "controller_node = qsft_controller.controller_node:main",
+            "recorder_node = qsft_controller.recorder_node:main",
+            "sim_robot_node = qsft_controller.sim_robot_node:main",
+        ]
+    },
 )

@@ -290,10 +290,10 @@ class NotConfigured(QsftError):
     """A service that needs a configured or active controller was called."""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     """Run the node; also `python -m qsft_controller.controller_node --ros-args ...`."""
-    run(ControllerNode, arguments=arguments)
+    return run(ControllerNode, arguments=arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    sys.exit(main(sys.argv))

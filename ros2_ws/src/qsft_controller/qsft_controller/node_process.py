@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+from vlm_qsft.errors import QsftError
 
 
 class EndingNode(Protocol):
@@ -34,10 +37,11 @@ def make_executor():
     return EventsExecutor()
 
 
-def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments: list[str] | None = None) -> None:
-    """Run a node until SIGINT, SIGTERM or a shutdown from outside.
+def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments: list[str] | None = None) -> int:
+    """Run a node until SIGINT, SIGTERM or a shutdown from outside; return the exit status of the process.
 
-    After a signal the node goes on until it `has_ended`, so that an arm in motion is braked.
+    After a signal the node goes on until it `has_ended`, so that an arm in motion is braked. What its user can mend is
+    one line on stderr and status 2.
 
     Args:
         make_node: called after ROS is initialised.
@@ -48,7 +52,12 @@ def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments:
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: signals.append(received))
-    node = make_node()
+    try:
+        node = make_node()
+    except QsftError as problem:
+        print(problem, file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
     executor = make_executor()
     executor.add_node(node)
     try:
@@ -58,10 +67,14 @@ def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments:
             _let_end(node, executor, longest_end_s)  # pyright: ignore[reportArgumentType]
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
+    except QsftError as problem:
+        print(problem, file=sys.stderr)
+        return 2
     finally:
         executor.remove_node(node)
         node.destroy_node()
         rclpy.try_shutdown()
+    return 0
 
 
 def _let_end(node: EndingNode, executor, longest_end_s: float) -> None:

@@ -14,30 +14,29 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from qsft_controller.bag_writer import STORAGES, BagWriter
-from vlm_qsft.errors import InvalidSetting, QsftError
+from qsft_controller.node_process import run
+from qsft_controller.parameters import ParameterDeclaration as Declaration
+from qsft_controller.parameters import declare, strings, text
+from vlm_qsft.errors import InvalidSetting
 
 EPISODE_TOPIC = "/episode"
 QUEUE = 200
 """Messages that wait while one is written: two cameras at 30 Hz for three seconds."""
 LOOK_EVERY_S = 0.2
-PARAMETERS: dict[str, tuple[object, str]] = {
-    "folder": ("", "Folder of the bag; it must not exist yet."),
-    "storage": ("mcap", f"Format of the bag: {', '.join(STORAGES)}."),
-    "topics": ([""], "Names of the topics to record, besides /episode."),
-    "instruction": ("", "What an episode is labelled with when no instruction was heard."),
-    "instruction_topic": ("/controller/instruction", "Topic (std_msgs/String) that says what the robot is told."),
-}
+DECLARATIONS = (
+    Declaration("folder", "", "Folder of the bag; it must not exist yet."),
+    Declaration("storage", "mcap", f"Format of the bag: {', '.join(STORAGES)}."),
+    Declaration("topics", [""], "Names of the topics to record, besides /episode."),
+    Declaration("instruction", "", "Label of an episode when no instruction was heard.", read_only=False),
+    Declaration("instruction_topic", "/controller/instruction", "Topic (String) that says what the robot is told."),
+)
 
 
 class RecorderNode(Node):
@@ -51,13 +50,11 @@ class RecorderNode(Node):
             StorageError: the folder exists, or cannot be written.
         """
         super().__init__("recorder")
-        for name, (default, description) in PARAMETERS.items():
-            descriptor = ParameterDescriptor(description=description, read_only=name != "instruction")
-            self.declare_parameter(name, default, descriptor)
-        topics = [name for name in self._value("topics") if name]
-        if not self._value("folder") or not topics:
+        declare(self, DECLARATIONS)
+        topics, folder = strings(self, "topics"), text(self, "folder")
+        if not folder or not topics:
             raise InvalidSetting("The recorder needs the parameters folder and topics: where to write, what to record.")
-        self._writer = BagWriter(Path(self._value("folder")).expanduser(), storage=self._value("storage"))
+        self._writer = BagWriter(Path(folder).expanduser(), storage=text(self, "storage"))
         self._awaited = [self.resolve_topic_name(name) for name in topics if name != EPISODE_TOPIC]
         self._heard = ""
         self._is_marking = False
@@ -66,18 +63,16 @@ class RecorderNode(Node):
         self._writer.add_topic(EPISODE_TOPIC, "std_msgs/msg/String")
         self._marks = self.create_publisher(String, EPISODE_TOPIC, QUEUE)
         self.create_subscription(String, EPISODE_TOPIC, partial(self._write, EPISODE_TOPIC), QUEUE, raw=True)
-        self.create_subscription(String, self._value("instruction_topic"), self._hear, QUEUE)
+        self.create_subscription(String, text(self, "instruction_topic"), self._hear, QUEUE)
         for name in ("start", "success", "failure", "stop"):
             self.create_service(Trigger, f"~/{name}", partial(self._mark, name))
         self.create_timer(LOOK_EVERY_S, self._subscribe_to_found)
         self._subscribe_to_found()
 
-    def close(self) -> None:
-        """Complete the bag."""
+    def destroy_node(self) -> None:
+        """Complete the bag too."""
         self._writer.close()
-
-    def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        super().destroy_node()
 
     def _subscribe_to_found(self) -> None:
         for topic in list(self._awaited):
@@ -113,10 +108,9 @@ class RecorderNode(Node):
         if refusal:
             return response
         self._is_marking = word == "start"
-        label = self._heard or self._value("instruction")
-        text = f"start: {label}" if word == "start" else word
-        self._marks.publish(String(data=text))
-        response.message = text
+        label = self._heard or text(self, "instruction")
+        response.message = f"start: {label}" if word == "start" else word
+        self._marks.publish(String(data=response.message))
         return response
 
     def _refusal(self, word: str) -> str:
@@ -126,35 +120,17 @@ class RecorderNode(Node):
             return "An episode is under way: end it with ~/success, ~/failure or ~/stop first."
         if self._awaited:
             return f"Nothing publishes {', '.join(self._awaited)} yet."
-        if not (self._heard or self._value("instruction")):
+        if not (self._heard or text(self, "instruction")):
             return (
                 f"No instruction: publish one on {self._value('instruction_topic')} or set the parameter instruction."
             )
         return ""
 
 
-def main() -> int:
-    """Record until interrupted; the bag is completed then. Returns 2 for what the user can mend."""
-    rclpy.init()
-    try:
-        node = RecorderNode()
-    except QsftError as problem:
-        print(problem, file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except QsftError as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(arguments: list[str] | None = None) -> int:
+    """Record until it is told to end; the bag is completed then."""
+    return run(RecorderNode, arguments=arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv))

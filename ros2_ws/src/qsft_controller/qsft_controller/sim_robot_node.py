@@ -10,43 +10,41 @@ import json
 import sys
 
 import numpy as np
-import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
 
+from qsft_controller import qos
+from qsft_controller.node_process import run
+from qsft_controller.parameters import declare, flag, integer, number, strings, text
 from qsft_controller.sim_robot_messages import (
     compressed_message,
     image_message,
     joint_message,
-    stamp_message,
     trajectory_from,
 )
 from qsft_controller.sim_robot_parameters import (
+    DECLARATIONS,
+    JOINT_STATES,
     SCENE_PARAMETERS,
-    declare_parameters,
+    fault_declarations,
     fault_parameters,
     robot_settings,
     scene_choice,
 )
+from qsft_controller.stamps import stamp_at
 from qsft_sim.sensor_faults import FaultySensor, Reading
 from qsft_sim.simulated_robot import JOINT_NAMES, Outcome, Sensed, SimulatedRobot
 from vlm_qsft.errors import CommandRefused, QsftError
 
-JOINT_STATES = "joint_states"
 BASE_FRAME = "base_link"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-SENSOR_QUEUE = 10
 
 
 class SimRobotNode(Node):
@@ -59,53 +57,56 @@ class SimRobotNode(Node):
             QsftError: a parameter outside its range, no back end for the pictures.
         """
         super().__init__("sim_robot")
-        declare_parameters(self)
+        declare(self, DECLARATIONS)
+        declare(self, fault_declarations(strings(self, "cameras")))
         self._robot = SimulatedRobot(robot_settings(self))
         cameras = self._robot.settings.environment.cameras
         self._sensors = {name: FaultySensor(name, is_camera=True) for name in cameras}
         self._sensors[JOINT_STATES] = FaultySensor(JOINT_STATES, is_camera=False)
         self._episodes_left = 0
         self._reported = Outcome.NONE
-        self._is_compressed = self.get_parameter("image_transport").value == "compressed"
+        self._is_compressed = text(self, "image_transport") == "compressed"
         self._create_topics(cameras)
         self.add_on_set_parameters_callback(self._set_parameters)
-        if self.get_parameter("autostart").value:
+        if flag(self, "autostart"):
             self._begin()
-        factor = float(self.get_parameter("real_time_factor").value)
+        factor = number(self, "real_time_factor")
         # A timer of period 0 fires whenever nothing else is to do: as fast as this machine can.
         self.create_timer(self._robot.tick_s / factor if factor > 0 else 0.0, self._tick)
 
-    def close(self) -> None:
-        """Free the renderer."""
+    def destroy_node(self) -> None:
+        """Free the renderer too."""
         self._robot.environment.close()
+        super().destroy_node()
 
     def _create_topics(self, cameras: tuple[str, ...]) -> None:
-        self._clock_publisher = self.create_publisher(Clock, "/clock", CLOCK)
-        self._joints = self.create_publisher(JointState, "/joint_states", SENSOR_QUEUE)
-        self._target = self.create_publisher(PointStamped, "/tool_target", SENSOR_QUEUE)
-        self._action = self.create_publisher(JointState, "/action", SENSOR_QUEUE)
-        self._episode = self.create_publisher(String, "/episode", SENSOR_QUEUE)
-        self._instruction = self.create_publisher(String, "~/instruction", LATCHED)
-        self._outcome = self.create_publisher(String, "~/outcome", LATCHED)
+        self._clock_publisher = self.create_publisher(Clock, "/clock", qos.SENSOR)
+        self._joints = self.create_publisher(JointState, "/joint_states", qos.EVENT)
+        self._target = self.create_publisher(PointStamped, "/tool_target", qos.EVENT)
+        self._action = self.create_publisher(JointState, "/action", qos.EVENT)
+        self._episode = self.create_publisher(String, "/episode", qos.EVENT)
+        self._success = self.create_publisher(Bool, "/task_success", qos.EVENT)
+        self._instruction = self.create_publisher(String, "~/instruction", qos.LATCHED)
+        self._outcome = self.create_publisher(String, "~/outcome", qos.LATCHED)
         message_type, ending = (CompressedImage, "/compressed") if self._is_compressed else (Image, "")
         self._cameras = {
-            name: self.create_publisher(message_type, f"/camera/{name}/image_raw{ending}", SENSOR_QUEUE)
+            name: self.create_publisher(message_type, f"/camera/{name}/image_raw{ending}", qos.EVENT)
             for name in cameras
         }
         for topic in ("/joint_trajectory", "/gripper_trajectory"):
-            self.create_subscription(TrajectoryMessage, topic, self._command, 1)
+            self.create_subscription(TrajectoryMessage, topic, self._command, qos.COMMAND)
         self.create_service(Trigger, "~/reset", self._reset)
 
     def _tick(self) -> None:
         sensed = self._robot.advance()
-        now = stamp_message(self._robot.now_s)
+        now = stamp_at(self._robot.now_s)
         self._clock_publisher.publish(Clock(clock=now))
         if sensed is not None:
             self._publish(sensed, now)
         demonstration = self._robot.take_demonstration()
         if demonstration is not None:
             names = self._robot.settings.environment.action_names
-            self._action.publish(joint_message(names, demonstration.action, None, stamp_message(demonstration.stamp_s)))
+            self._action.publish(joint_message(names, demonstration.action, None, stamp_at(demonstration.stamp_s)))
         if self._robot.outcome is not self._reported:
             self._report()
 
@@ -113,7 +114,7 @@ class SimRobotNode(Node):
         numbers = np.stack([sensed.positions, sensed.velocities])
         for reading in self._sensors[JOINT_STATES].deliver(Reading(sensed.stamp_s, numbers)):
             positions, velocities = reading.content
-            self._joints.publish(joint_message(JOINT_NAMES, positions, velocities, stamp_message(reading.stamp_s)))
+            self._joints.publish(joint_message(JOINT_NAMES, positions, velocities, stamp_at(reading.stamp_s)))
         target = PointStamped()
         target.header.stamp, target.header.frame_id = now, BASE_FRAME
         target.point.x, target.point.y, target.point.z = (float(number) for number in sensed.tool_target_m)
@@ -121,7 +122,7 @@ class SimRobotNode(Node):
         to_message = compressed_message if self._is_compressed else image_message
         for camera, picture in sensed.pictures.items():
             for reading in self._sensors[camera].deliver(Reading(sensed.stamp_s, picture)):
-                stamp = stamp_message(reading.stamp_s)
+                stamp = stamp_at(reading.stamp_s)
                 self._cameras[camera].publish(to_message(reading.content, stamp, f"camera_{camera}"))
 
     def _report(self) -> None:
@@ -139,16 +140,18 @@ class SimRobotNode(Node):
         if outcome is Outcome.RUNNING:
             return
         self._episode.publish(String(data=outcome.value))
+        if outcome is Outcome.SUCCESS:
+            self._success.publish(Bool(data=True))
         self.get_logger().info(f"{outcome.value} after {robot.episode_s:.1f} s: {robot.instruction}")
         if self._episodes_left > 0:
             self._episodes_left -= 1
-            following = int(self.get_parameter("episode").value) + 1
+            following = integer(self, "episode") + 1
             self.set_parameters([Parameter("episode", value=following)])
             self._set_scene()
 
     def _begin(self) -> None:
         self._set_scene()
-        self._episodes_left = int(self.get_parameter("episodes").value) - 1
+        self._episodes_left = integer(self, "episodes") - 1
 
     def _set_scene(self) -> None:
         if self._robot.outcome is Outcome.RUNNING:
@@ -180,7 +183,7 @@ class SimRobotNode(Node):
         try:
             scene_choice(self, {each.name: each.value for each in parameters if each.name in SCENE_PARAMETERS})
             changed = {each.name: each.value for each in parameters}
-            delay_s = float(changed.get("fault_delay_s", self.get_parameter("fault_delay_s").value))
+            delay_s = float(changed.get("fault_delay_s", number(self, "fault_delay_s")))
             for name, sensor in fault_parameters(self._sensors).items():
                 if name in changed:
                     sensor.fail(str(changed[name]), delay_s=delay_s)
@@ -189,25 +192,10 @@ class SimRobotNode(Node):
         return SetParametersResult(successful=True)
 
 
-def main() -> int:
-    """Run the robot until interrupted. Returns 2 for what the user can mend."""
-    rclpy.init()
-    try:
-        node = SimRobotNode()
-    except QsftError as problem:
-        print(problem, file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+def main(arguments: list[str] | None = None) -> int:
+    """Run the robot; also `python -m qsft_controller.sim_robot_node --ros-args ...`."""
+    return run(SimRobotNode, arguments=arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv))

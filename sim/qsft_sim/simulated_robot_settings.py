@@ -37,7 +37,7 @@ class SceneChoice:
 
 
 @dataclass(frozen=True)
-class RobotSettings:
+class SimulatedRobotSettings:
     """What the robot is and how it is judged.
 
     Attributes:
