@@ -18,8 +18,6 @@ from qsft_bringup.robots import ROBOTS, Robot
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SHUT_DOWN_S = 10.0
-BOOTSTRAP = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH")
-"""Set by the ROS wheels in the first interpreter; a child must begin as the first one did."""
 
 
 def config_folder() -> Path:
@@ -34,13 +32,6 @@ def config_folder() -> Path:
 def command_line(node: ResolvedNode) -> list[str]:
     """Return the words that start a node with this interpreter."""
     return [sys.executable, "-m", f"{node.package}.{node.executable}", "--ros-args", *node.arguments()]
-
-
-def child_environment() -> dict[str, str]:
-    """Return the variables for a node's process."""
-    if "ROS_DISTRO" in os.environ:  # of an installation: its libraries are found by these variables
-        return dict(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in BOOTSTRAP}
 
 
 def arguments_text(robot: Robot) -> str:
@@ -69,7 +60,7 @@ def run(nodes: Sequence[ResolvedNode]) -> int:
 
     Returns the exit status of the first node that failed, else 0. A node that ends well leaves the others running.
     """
-    processes = [subprocess.Popen(command_line(node), env=child_environment()) for node in nodes]
+    processes = [subprocess.Popen(command_line(node)) for node in nodes]
     status = 0
     try:
         # A signal to the terminal's group reaches every node; this process only waits for them.

@@ -20,6 +20,29 @@ ARM_INTERFACES = ("joint_trajectory", "forward_position", "twist")
 GRIPPER_INTERFACES = ("joint_trajectory", "forward_position", *GRIPPER_ACTIONS)
 
 
+def expected_commands(node: Node) -> dict[str, str]:
+    """Return topic -> type of what a controller with these parameters sends, gripper actions left out.
+
+    Raises:
+        UnknownName: an interface that does not exist.
+    """
+    topics = _TOPICS[checked_choice(node, "command.interface", ARM_INTERFACES)]
+    commands = {topics[0]: topics[2]}
+    gripper = checked_choice(node, "gripper.interface", GRIPPER_INTERFACES)
+    if text(node, "gripper.axis") and gripper not in GRIPPER_ACTIONS:
+        _, topic, type_name = _TOPICS[gripper]
+        commands[topic] = type_name
+    return commands
+
+
+_TOPICS = {
+    "joint_trajectory": ("joint_trajectory", "gripper_trajectory", "trajectory_msgs/msg/JointTrajectory"),
+    "forward_position": ("joint_positions", "gripper_positions", "std_msgs/msg/Float64MultiArray"),
+    "twist": ("delta_twist_cmds", "", "geometry_msgs/msg/TwistStamped"),
+}
+"""Interface -> topic for the arm, topic for a gripper on its own, type."""
+
+
 class CommandOutput:
     """The publishers of one robot.
 
@@ -42,7 +65,7 @@ class CommandOutput:
         self._columns = [index for index in range(limits.n_axes) if index not in self._gripper_columns]
         if interface == "twist":
             self._columns = self._twist_columns()
-        self._arm = _publisher(node, interface, ("joint_trajectory", "joint_positions"))
+        self._arm = _publisher(node, interface, _TOPICS[interface][0])
         self._gripper = None
         self._gripper_action = None
         if gripper:
@@ -51,7 +74,7 @@ class CommandOutput:
                 axis = limits.axes[limits.index(gripper)]
                 self._gripper_action = GripperAction(node, kind, axis, max_effort=number(node, "gripper.max_effort"))
             else:
-                self._gripper = _publisher(node, kind, ("gripper_trajectory", "gripper_positions"))
+                self._gripper = _publisher(node, kind, _TOPICS[kind][1])
 
     def _twist_columns(self) -> list[int]:
         names = [self._limits.names[column] for column in self._columns]
@@ -98,9 +121,6 @@ class CommandOutput:
             self._gripper_action.close()
 
 
-def _publisher(node: Node, interface: str, topics: tuple[str, str]):
-    if interface == "joint_trajectory":
-        return node.create_publisher(JointTrajectory, topics[0], qos.COMMAND)
-    if interface == "forward_position":
-        return node.create_publisher(Float64MultiArray, topics[1], qos.COMMAND)
-    return node.create_publisher(TwistStamped, "delta_twist_cmds", qos.COMMAND)
+def _publisher(node: Node, interface: str, topic: str):
+    types = {"joint_trajectory": JointTrajectory, "forward_position": Float64MultiArray, "twist": TwistStamped}
+    return node.create_publisher(types[interface], topic, qos.COMMAND)
