@@ -218,6 +218,7 @@ SIMULATOR = Robot(
         Argument("task", "pick", "Task of the first scene.", ("pick", "near")),
         Argument("episode", "0", "Number of the first scene."),
         Argument("real_time_factor", "1.0", "Simulated seconds per second; 0: as fast as possible."),
+        Argument("wait_for_commands", TRUE, "Simulated time waits for a controller that is late.", (TRUE, FALSE)),
     ),
     (
         NodeEntry(
@@ -225,7 +226,12 @@ SIMULATOR = Robot(
             "sim_robot_node",
             "sim_robot",
             ("simulator.sim_robot.yaml",),
-            {"task": "{task}", "episode": "{episode}", "real_time_factor": "{real_time_factor}"},
+            {
+                "task": "{task}",
+                "episode": "{episode}",
+                "real_time_factor": "{real_time_factor}",
+                "wait_for_commands": "{wait_for_commands}",
+            },
         ),
         controller("simulator", remappings={}, parameters=SIMULATED_TIME),
         activation({}),

@@ -1,5 +1,8 @@
 """The simulated tabletop as a robot: sensors, clock and command topics as those of a ros2_control arm.
 
+With `wait_for_commands` its time stands still when the next command is late, so that what happens does not depend on how
+busy the machine is. A controller that has gone silent is waited for no longer than `PATIENCE_S` of real time.
+
 It is the clock: nodes beside it set `use_sim_time`. The scene is set by the parameters task, scenes, episode and
 scene_seed, and by ~/reset; the answer is the instruction. Faults: `ros2 param set /sim_robot fault.front frozen`.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -47,6 +51,11 @@ from vlm_qsft.errors import CommandRefused, QsftError
 BASE_FRAME = "base_link"
 
 
+COMMAND_EVERY_S = 0.1
+"""Simulated time without a command after which a robot that waits for commands stands still."""
+PATIENCE_S = 20.0
+
+
 class SimRobotNode(Node):
     """Advances the robot by one tick per timer and publishes what it senses."""
 
@@ -65,6 +74,9 @@ class SimRobotNode(Node):
         self._sensors[JOINT_STATES] = FaultySensor(JOINT_STATES, is_camera=False)
         self._episodes_left = 0
         self._reported = Outcome.NONE
+        self._waits = flag(self, "wait_for_commands")
+        self._commanded_s: float | None = None
+        self._commanded_at = 0.0
         self._is_compressed = text(self, "image_transport") == "compressed"
         self._create_topics(cameras)
         self.add_on_set_parameters_callback(self._set_parameters)
@@ -97,7 +109,21 @@ class SimRobotNode(Node):
             self.create_subscription(TrajectoryMessage, topic, self._command, qos.COMMAND)
         self.create_service(Trigger, "~/reset", self._reset)
 
+    def _stands_still(self) -> bool:
+        """Tell whether the next command is awaited."""
+        if self._commanded_s is None or self._robot.now_s - self._commanded_s < COMMAND_EVERY_S:
+            return False
+        if time.monotonic() - self._commanded_at > PATIENCE_S:
+            self._commanded_s = None
+            self.get_logger().warning(f"No command for {PATIENCE_S:g} s: time passes again without.")
+            return False
+        return True
+
     def _tick(self) -> None:
+        if self._waits and self._stands_still():
+            # Again, because a controller that missed this time would wait for it for ever.
+            self._clock_publisher.publish(Clock(clock=stamp_at(self._robot.now_s)))
+            return
         sensed = self._robot.advance()
         now = stamp_at(self._robot.now_s)
         self._clock_publisher.publish(Clock(clock=now))
@@ -173,6 +199,7 @@ class SimRobotNode(Node):
         return response
 
     def _command(self, message: TrajectoryMessage) -> None:
+        self._commanded_s, self._commanded_at = self._robot.now_s, time.monotonic()
         try:
             self._robot.command(trajectory_from(message))
         except CommandRefused as problem:

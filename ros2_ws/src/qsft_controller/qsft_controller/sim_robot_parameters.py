@@ -42,6 +42,7 @@ DECLARATIONS = (
     Declaration("camera_hz", 10.0, "Pictures per second of simulated time.", 0.1, 50.0),
     Declaration("action_dim", 5, "Numbers of a demonstrator's action, 5 or 7.", 5, 7),
     Declaration("real_time_factor", 1.0, "Simulated seconds per second; 0: as fast as possible.", 0.0, 100.0),
+    Declaration("wait_for_commands", False, "Let time pass only while the controller keeps up; see sim_robot_node."),
     Declaration("time_limit_s", 16.0, "An episode that lasts longer has failed, simulated s.", 0.1, 1e6),
     Declaration("demonstrator", "", f"Who drives instead of commands: {', '.join(QUALITIES)}; empty for nobody."),
     Declaration("back_end", "auto", f"What draws the pictures: {', '.join(BACK_ENDS)}."),
