@@ -1,10 +1,10 @@
-.PHONY: demo test check bench set-up
+.PHONY: demo test check bench ros set-up
 
 demo: set-up
 	@.venv/bin/qsft demo --preset demo --out runs/demo
 
 # One thread per test process: there is one process per core.
-test: set-up
+test: ros
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --dist=loadfile
 
 check: set-up
@@ -15,6 +15,10 @@ bench: set-up
 	@.venv/bin/qsft bench data
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
+
+# The nodes and interfaces of ROS 2, where ROS 2 is: 30 s, then only what has changed.
+ros: set-up
+	@.venv/bin/python ros2_ws/build.py --where-possible
 
 set-up:
 	@scripts/set_up.sh
