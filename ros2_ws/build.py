@@ -82,7 +82,7 @@ def missing() -> str:
     if importlib.util.find_spec("rclpy") is None:
         return "There is no ROS 2: source an installation, or pip install 'vlm-qsft[ros,ros-build]' on x86-64 Linux."
     if importlib.util.find_spec("colcon_core") is None:
-        return "There is no colcon: pip install 'vlm-qsft[ros-build]', or apt-get install python3-colcon-common-extensions."
+        return "There is no colcon: pip install 'vlm-qsft[ros-build]', or apt-get install python3-colcon-ros."
     if shutil.which(os.environ.get("CXX", "c++")) is None:
         return "There is no C++ compiler, which the interfaces need: apt-get install g++."
     return ""

@@ -49,7 +49,7 @@ class ControllerProcess:
             [sys.executable, "-m", "qsft_controller.controller_node", *self._arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONPATH": f"{FOLDER}{os.pathsep}{os.environ['PYTHONPATH']}", "PYTHONUNBUFFERED": "1"},
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
