@@ -3,6 +3,8 @@
     python ros2_ws/build.py            build what has changed since the last time
     python ros2_ws/build.py --force    build everything
 
+`--where-possible` ends well, with a sentence, on a machine that has no ROS 2 or no C++ compiler.
+
 Afterwards `source ros2_ws/install/setup.bash` as with every workspace.
 """
 
@@ -10,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -73,6 +77,17 @@ def uses_installation() -> bool:
     return "ROS_DISTRO" in os.environ and "AMENT_PREFIX_PATH" in os.environ
 
 
+def missing() -> str:
+    """Return what this machine lacks, as a sentence, or ""."""
+    if importlib.util.find_spec("rclpy") is None:
+        return "There is no ROS 2: source an installation, or pip install 'vlm-qsft[ros,ros-build]' on x86-64 Linux."
+    if importlib.util.find_spec("colcon_core") is None:
+        return "There is no colcon: pip install 'vlm-qsft[ros-build]', or apt-get install python3-colcon-ros."
+    if shutil.which(os.environ.get("CXX", "c++")) is None:
+        return "There is no C++ compiler, which the interfaces need: apt-get install g++."
+    return ""
+
+
 def build() -> int:
     """Run colcon; return its exit status."""
     if not uses_installation():
@@ -91,7 +106,12 @@ def main() -> int:
     """Build where something has changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--force", action="store_true", help="build although nothing has changed")
+    parser.add_argument("--where-possible", action="store_true", help="a machine that cannot build is no failure")
     arguments = parser.parse_args()
+    lack = missing()
+    if lack:
+        print(f"ros2_ws is not built. {lack}", file=sys.stderr)
+        return 0 if arguments.where_possible else 2
     if not arguments.force and STAMP.is_file() and STAMP.read_text().strip() == state():
         return 0
     return build()

@@ -8,7 +8,6 @@ Every time is seconds on one steady clock. Call it from one thread; `emergency_s
 
 from __future__ import annotations
 
-from enum import StrEnum
 from threading import Lock
 
 import numpy as np
@@ -17,6 +16,7 @@ from vlm_qsft.control import safety
 from vlm_qsft.control.action_mapping import GoalMapping
 from vlm_qsft.control.chunk_executor import ChunkExecutor, DecisionRequest
 from vlm_qsft.control.command import Command
+from vlm_qsft.control.controller_state import ControllerState, idle_reason
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT, Inputs
 from vlm_qsft.control.instruction import Instruction
@@ -25,17 +25,8 @@ from vlm_qsft.control.rate_limiter import Motion, brake, follow, rest_at, stoppi
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.tick_clock import TickClock
 from vlm_qsft.control.watchdog import CameraInput, VectorInput
-from vlm_qsft.errors import CommandRefused, InvalidSetting, QsftError
+from vlm_qsft.errors import CommandRefused, QsftError
 from vlm_qsft.types import Decision
-
-
-class ControllerState(StrEnum):
-    """Where the controller stands."""
-
-    INACTIVE = "inactive"
-    ACTIVE = "active"
-    HOLDING = "holding"
-    STOPPED = "stopped"
 
 
 class Controller:
@@ -69,10 +60,7 @@ class Controller:
         self.limits = mapping.limits
         self.settings = settings
         self._inputs = Inputs(inputs, self.limits)
-        if (workspace is None) != (tool_position is None):
-            raise InvalidSetting("A workspace box needs forward kinematics (tool_position), and the other way round.")
-        self._workspace = workspace
-        self._tool_position = tool_position
+        self._workspace = safety.workspace_check(workspace, tool_position, self.limits, duration_s=settings.period_s)
         self._executor = ChunkExecutor(mapping, settings)
         self._clock = TickClock(settings)
         self._state = ControllerState.INACTIVE
@@ -248,7 +236,9 @@ class Controller:
             self._motion = None
             return None
         self._motion = brake(self._motion, self.limits, duration_s=duration_s)
-        return Command("hold", self._motion.position, self._motion.velocity, now_s, self._hold_reason())
+        return Command(
+            "hold", self._motion.position, self._motion.velocity, now_s, self.fault or idle_reason(self.state)
+        )
 
     def _ready(self, now_s: float) -> Motion:
         """Return rest at the measured position. Raises CommandRefused: something forbids to move from there."""
@@ -262,7 +252,7 @@ class Controller:
         if measured is None:
             raise CommandRefused("The arm is not ready: no measured position has arrived.")
         start = rest_at(measured, self.limits)
-        fault = self._check_workspace(start)
+        fault = self._workspace(start)
         if fault is not None:
             raise CommandRefused(f"The arm is not ready. {fault}")
         return start
@@ -301,25 +291,12 @@ class Controller:
             return fault
         return self._executor.check_wait(now_s, motion.position)
 
-    def _check_workspace(self, motion: Motion) -> Fault | None:
-        if self._workspace is None or self._tool_position is None:
-            return None
-        period_s = self.settings.period_s
-        return safety.check_workspace(motion, self.limits, self._workspace, self._tool_position, duration_s=period_s)
-
     def _follow(self, now_s: float, duration_s: float, motion: Motion) -> Motion | None:
         setpoint, run_end = self._executor.at(now_s)
         moved = follow(motion, setpoint, run_end, self.limits, duration_s=duration_s)
-        fault = self._check_workspace(moved)
+        fault = self._workspace(moved)
         self._enter_hold(fault)
         return moved if fault is None else None
 
     def _is_open(self, request: DecisionRequest) -> bool:
         return self.state is ControllerState.ACTIVE and self._executor.is_open(request)
-
-    def _hold_reason(self) -> Fault:
-        if self.fault is not None:
-            return self.fault
-        if self.state is ControllerState.INACTIVE:
-            return Fault(FaultKind.OPERATOR, "The controller was deactivated.")
-        return Fault(FaultKind.NO_INSTRUCTION, "The controller is active and waits for an instruction.")

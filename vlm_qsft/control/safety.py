@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.limits import RobotLimits, WorkspaceBox
 from vlm_qsft.control.rate_limiter import Motion, brake
-from vlm_qsft.errors import QsftError, Unreachable
+from vlm_qsft.errors import InvalidSetting, QsftError, Unreachable
 
 ToolPosition = Callable[[Float64[np.ndarray, " axis"]], Float64[np.ndarray, " 3"]]
 """Forward kinematics: axis positions -> x, y, z of the tool in the robot's base frame, metres."""
@@ -112,6 +112,21 @@ def check_workspace(
         if motion.at_rest:
             return None
         motion = brake(motion, limits, duration_s=duration_s)
+
+
+def workspace_check(
+    box: WorkspaceBox | None, tool_position: ToolPosition | None, limits: RobotLimits, *, duration_s: float
+) -> Callable[[Motion], Fault | None]:
+    """Return `check_workspace` for one robot; a robot without a box passes every motion.
+
+    Raises:
+        InvalidSetting: a box without forward kinematics, or the other way round.
+    """
+    if box is None and tool_position is None:
+        return lambda _: None
+    if box is None or tool_position is None:
+        raise InvalidSetting("A workspace box needs forward kinematics (tool_position), and the other way round.")
+    return lambda motion: check_workspace(motion, limits, box, tool_position, duration_s=duration_s)
 
 
 def _first_axis(

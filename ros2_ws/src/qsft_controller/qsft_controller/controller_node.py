@@ -55,6 +55,8 @@ class ControllerNode(LifecycleNode):
         self._stop_before_configure = ""
         self._said: tuple[object, ...] = ()
         self._complaint = ""
+        self._first_instruction = ""
+        self._is_active = False
         self._timers = []
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENT)
         self._annotated = self.create_publisher(Image, "~/annotated_image", qos.EVENT)
@@ -86,26 +88,31 @@ class ControllerNode(LifecycleNode):
             self.get_logger().error(traceback.format_exc())  # rclpy turns it into an error state without a word
             raise
         if self._stop_before_configure:
-            self._drive.controller.emergency_stop(self._stop_before_configure)
+            self._drive.stop(self._stop_before_configure)
         if InstructionServer.is_available():
             self._server = InstructionServer(self, self._drive)
         clock = self.get_clock() if self._drive.clock.is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
         period_s = self._drive.controller.settings.period_s
         self._timers = [self.create_timer(period_s, self._tick, clock=clock)]
         self._complaint = ""
+        # Only once: an arm that is activated again does not set out by itself.
+        self._first_instruction = text(self, "instruction")
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Command as soon as every input is there."""
         assert self._drive is not None
         self._drive.activate()
-        if text(self, "instruction"):
-            self._instruct(text(self, "instruction"))
+        self._is_active = True
+        instruction, self._first_instruction = self._first_instruction, ""
+        if instruction:
+            self._instruct(instruction)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Brake; the arm stays where it comes to rest."""
         assert self._drive is not None
+        self._is_active = False
         self._end_goal("aborted", "The controller was deactivated.")
         self._drive.deactivate()
         self._drive.send_now()
@@ -117,15 +124,16 @@ class ControllerNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Brake and free everything."""
+        """Brake; topics and policy go with the process."""
+        self._is_active = False
+        self.end()
         if self._drive is not None:
-            self._drive.deactivate()
             self._drive.send_now()
-        self._close()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything; the node can be configured again."""
+        self._is_active = False
         self._close()
         return TransitionCallbackReturn.SUCCESS
 
@@ -191,7 +199,7 @@ class ControllerNode(LifecycleNode):
         if carried.picture is not None and self._annotated.get_subscription_count() > 0:
             message = Image()
             message.header.stamp = stamp_at(clock.stamp_s(carried.observation_s))
-            fill_image(message, annotated(carried.picture, carried.decision, names, carried.instruction))
+            fill_image(message, annotated(carried.picture.rgb(), carried.decision, names, carried.instruction))
             self._annotated.publish(message)
 
     def _publish_diagnostics(self) -> None:
@@ -221,8 +229,7 @@ class ControllerNode(LifecycleNode):
         if self._drive is None:
             self._stop_before_configure = reason
         else:
-            self._drive.controller.emergency_stop(reason)
-            self._drive.send_now()
+            self._drive.stop(reason)
         return "Stopped. Call clear_stop, then resume, to go on."
 
     def _hold(self) -> str:
@@ -232,7 +239,7 @@ class ControllerNode(LifecycleNode):
         return f"The controller is {drive.controller.state.value}."
 
     def _resume(self) -> str:
-        if self._state_machine.current_state[1] != "active":
+        if not self._is_active:
             raise NotConfigured("The controller is not active: activate it first.")
         self._configured().resume()
         return "The controller is active."

@@ -7,12 +7,12 @@ import time
 import traceback
 from dataclasses import dataclass
 
-import numpy as np
 from rclpy.node import Node
 
 from qsft_controller.command_output import CommandOutput
 from qsft_controller.controller_parameters import control_settings, robot_settings
 from qsft_controller.diagnostics import Health
+from qsft_controller.image_messages import CameraPicture
 from qsft_controller.parameters import flag, integer, text
 from qsft_controller.policy_source import load_policy
 from qsft_controller.policy_thread import Answer, PolicyThread
@@ -33,14 +33,14 @@ class Carried:
     Attributes:
         decision: what the policy decided.
         instruction: that it follows.
-        picture: RGB of the first camera it saw; None where it saw none.
+        picture: of the first camera it saw; None where it saw none.
         observation_s: stamp of its observation, seconds on the control clock.
         taken_s: when the controller took it.
     """
 
     decision: Decision
     instruction: str
-    picture: np.ndarray | None
+    picture: CameraPicture | None
     observation_s: float
     taken_s: float
 
@@ -76,10 +76,14 @@ class Drive:
         self._decision_s = math.nan
         self._waits_for_start = False
         self._refusal = ""
+        self._sends = False
 
     def activate(self) -> None:
-        """Begin to command as soon as every input is there and the arm stands inside its limits."""
-        self._waits_for_start = True
+        """Begin to command as soon as every input is there and the arm stands inside its limits.
+
+        A stopped controller is not waited for: it begins by `resume`.
+        """
+        self._waits_for_start = self.controller.state is ControllerState.INACTIVE
         self._try_to_start()
 
     def resume(self) -> None:
@@ -95,12 +99,16 @@ class Drive:
         self._waits_for_start = False
         self.controller.deactivate()
 
+    def stop(self, reason: str) -> None:
+        """Stop now, and stay stopped until `Controller.clear_stop` and `resume`."""
+        self._waits_for_start = False
+        self.controller.emergency_stop(reason)
+        self.send_now()
+
     @property
     def is_at_rest(self) -> bool:
         """Tell whether nothing is being sent any more."""
         return self.controller.state is ControllerState.INACTIVE and not self._sends
-
-    _sends = False
 
     def tick(self) -> Carried | None:
         """Let one control period pass; return the decision that was taken in it, if any."""
@@ -201,7 +209,7 @@ class Drive:
         if not self.controller.receive_decision(answer.request, answer.decision, now_s):
             return None
         cameras = self.robot.interface.cameras
-        picture = match.values[cameras[0]].rgb() if cameras else None
+        picture = match.values[cameras[0]] if cameras else None
         self._last = Carried(answer.decision, instruction, picture, answer.observation_s, now_s)
         return self._last
 

@@ -1,7 +1,7 @@
 """The simulated tabletop as a robot: sensors, clock and command topics as those of a ros2_control arm.
 
-With `wait_for_commands` its time stands still when the next command is late, so that what happens does not depend on how
-busy the machine is. A controller that has gone silent is waited for no longer than `PATIENCE_S` of real time.
+With `wait_for_commands` its time stands still when the next command is late: what happens does not depend on how busy
+the machine is. A controller that has gone silent is waited for no longer than `PATIENCE_S` of real time.
 
 It is the clock: nodes beside it set `use_sim_time`. The scene is set by the parameters task, scenes, episode and
 scene_seed, and by ~/reset; the answer is the instruction. Faults: `ros2 param set /sim_robot fault.front frozen`.
