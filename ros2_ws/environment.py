@@ -13,7 +13,8 @@ INTERFACES = ROOT / "ros2_ws" / "install" / "qsft_interfaces"
 def python_path() -> list[str]:
     """Return the folders from which nodes import, the built interfaces among them where they exist."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    sources = [ROOT, ROOT / "sim", ROOT / "ros2_ws" / "src" / "qsft_controller"]
+    packages = [ROOT / "ros2_ws" / "src" / name for name in ("qsft_controller", "qsft_bringup")]
+    sources = [ROOT, ROOT / "sim", ROOT / "datasets", *packages]
     built = [folder for folder in INTERFACES.glob(f"lib/{version}/*-packages") if folder.is_dir()]
     return [str(folder) for folder in (*sources, *built)]
 

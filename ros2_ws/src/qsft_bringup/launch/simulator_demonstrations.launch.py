@@ -1,4 +1,4 @@
-"""Scripted demonstrators of mixed quality drive the simulated arm, and a bag is recorded: logs to train from.
+"""A scripted demonstrator drives the simulated arm into a bag. Begin with: ros2 service call /sim_robot/reset.
 
 Arguments: `ros2 launch qsft_bringup simulator_demonstrations.launch.py --show-args`.
 """

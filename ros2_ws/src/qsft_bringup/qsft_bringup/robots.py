@@ -241,7 +241,7 @@ SIMULATOR = Robot(
 )
 DEMONSTRATIONS = Robot(
     "simulator_demonstrations",
-    "Scripted demonstrators of mixed quality drive the simulated arm, and a bag is recorded: logs to train from.",
+    "A scripted demonstrator drives the simulated arm into a bag. Begin with: ros2 service call /sim_robot/reset.",
     (
         BAG,
         Argument("demonstrator", "noisy", "Quality of the demonstrator."),
@@ -265,6 +265,7 @@ DEMONSTRATIONS = Robot(
             {
                 "task": "{task}",
                 "scenes": "recording",
+                "autostart": False,
                 "demonstrator": "{demonstrator}",
                 "episodes": "{episodes}",
                 "camera_hz": 5.0,

@@ -133,7 +133,7 @@ class SimRobotNode(Node):
         if demonstration is not None:
             names = self._robot.settings.environment.action_names
             self._action.publish(joint_message(names, demonstration.action, None, stamp_at(demonstration.stamp_s)))
-        if self._robot.outcome is not self._reported:
+        if self._robot.outcome is not self._reported and self._robot.is_set_up:
             self._report()
 
     def _publish(self, sensed: Sensed, now: Time) -> None:
@@ -187,7 +187,6 @@ class SimRobotNode(Node):
         self._reported = Outcome.NONE
         self._instruction.publish(String(data=self._robot.instruction))
         self._episode.publish(String(data=f"start: {self._robot.instruction}"))
-        self._report()
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:

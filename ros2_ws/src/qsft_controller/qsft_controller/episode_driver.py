@@ -1,0 +1,155 @@
+"""Runs episodes of the simulated robot through its controller, as an operator would: set the scene, resume, instruct.
+
+Success is what the simulator says. A controller that holds for a fault ends its episode as a failure, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from qsft_interfaces.action import ExecuteInstruction
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from qsft_controller import qos
+from vlm_qsft.errors import CommandRefused
+
+LOOK_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True)
+class DrivenEpisode:
+    """One episode over ROS.
+
+    Attributes:
+        task: its name.
+        episode: number of the scene in the set that the simulator was told.
+        instruction: what the controller was told.
+        success: the instruction was followed, by the simulator's true state.
+        wrong_object: another object than the target was moved.
+        steps: decisions of the policy.
+        duration_s: simulated time.
+        reason: why the controller's goal ended.
+    """
+
+    task: str
+    episode: int
+    instruction: str
+    success: bool
+    wrong_object: bool
+    steps: int
+    duration_s: float
+    reason: str
+
+
+class EpisodeDriver(Node):
+    """Client of `sim_robot_node` and `controller_node`."""
+
+    def __init__(self, *, patience_s: float = 120.0) -> None:
+        """Look for both nodes.
+
+        Args:
+            patience_s: longest wait for any single answer, real seconds; a busy machine is slow.
+        """
+        super().__init__("episode_driver")
+        self._patience_s = patience_s
+        self._outcome: dict[str, Any] = {}
+        self.create_subscription(String, "/sim_robot/outcome", self._note_outcome, qos.LATCHED)
+        self._parameters = self.create_client(SetParameters, "/sim_robot/set_parameters")
+        self._reset = self.create_client(Trigger, "/sim_robot/reset")
+        self._resume = self.create_client(Trigger, "/controller/resume")
+        self._goals = ActionClient(self, ExecuteInstruction, "/controller/execute_instruction")
+
+    def drive(self, task: str, episode: int, *, scenes: str = "evaluation") -> DrivenEpisode:
+        """Return what became of one episode.
+
+        Raises:
+            CommandRefused: a node does not answer, or refuses; says which and why.
+        """
+        values = {"task": task, "scenes": scenes, "episode": episode}
+        request = SetParameters.Request()
+        request.parameters = [_parameter(name, value) for name, value in values.items()]
+        for result in self._call(self._parameters, request).results:
+            if not result.successful:
+                raise CommandRefused(f"The simulated robot refuses the scene: {result.reason}")
+        self._outcome = {}
+        answer = self._call(self._reset, Trigger.Request())
+        if not answer.success:
+            raise CommandRefused(f"The simulated robot refuses the scene: {answer.message}")
+        self._until(lambda: self._outcome.get("outcome") == "running", "the scene to be set up")
+        self._resume_controller()
+        return self._execute(task, episode, answer.message)
+
+    def _execute(self, task: str, episode: int, instruction: str) -> DrivenEpisode:
+        if not self._goals.wait_for_server(timeout_sec=self._patience_s):
+            raise CommandRefused("The controller offers no action execute_instruction: is it configured?")
+        handle = self._answer(self._goals.send_goal_async(ExecuteInstruction.Goal(instruction=instruction)))
+        if not handle.accepted:
+            raise CommandRefused(f"The controller refuses '{instruction}'; its log says why.")
+        ended = handle.get_result_async()
+        self._until(lambda: ended.done() or self._outcome["outcome"] != "running", "the episode to end")
+        if not ended.done() and self._outcome["outcome"] == "failure":
+            self._answer(handle.cancel_goal_async())
+        result = self._answer(ended).result
+        facts = self._outcome
+        return DrivenEpisode(
+            task,
+            episode,
+            instruction,
+            facts["outcome"] == "success",
+            bool(facts["wrong_object"]),
+            int(result.steps),
+            float(facts["duration_s"]),
+            result.reason,
+        )
+
+    def _resume_controller(self) -> None:
+        """Leave the hold into which the new scene has put the controller, once its inputs are there again."""
+        refusal = ""
+
+        def is_active() -> bool:
+            nonlocal refusal
+            answer = self._call(self._resume, Trigger.Request())
+            refusal = answer.message
+            return answer.success or "it is active" in refusal
+
+        end_s = time.monotonic() + self._patience_s
+        while not is_active():
+            if time.monotonic() > end_s:
+                raise CommandRefused(f"The controller does not resume: {refusal}")
+            rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
+
+    def _note_outcome(self, message: String) -> None:
+        self._outcome = json.loads(message.data)
+
+    def _call(self, client: Any, request: Any) -> Any:
+        if not client.wait_for_service(timeout_sec=self._patience_s):
+            raise CommandRefused(f"Nothing offers the service {client.srv_name}.")
+        return self._answer(client.call_async(request))
+
+    def _answer(self, future: Any) -> Any:
+        rclpy.spin_until_future_complete(self, future, timeout_sec=self._patience_s)
+        if not future.done():
+            raise CommandRefused(f"No answer within {self._patience_s:g} s.")
+        return future.result()
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        end_s = time.monotonic() + self._patience_s
+        while not condition():
+            if time.monotonic() > end_s:
+                raise CommandRefused(f"Waited {self._patience_s:g} s for {what}.")
+            rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
+
+
+def _parameter(name: str, value: str | int) -> ParameterMessage:
+    return Parameter(name, value=value).to_parameter_msg()
