@@ -46,7 +46,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "cv2": ("vlm_qsft/images.py", "tests"),
     "transformers": ("vlm_qsft/model", "vlm_qsft/training", "tests", "benchmarks"),
     "lerobot": ("plugins", "tests", "benchmarks"),  # the benchmark of our reader measures it
-    "rclpy": ("ros2_ws",),
+    "rclpy": ("ros2_ws", "tests/ros", "benchmarks"),
     # The benchmark of the converters measures it where it is installed.
     "tensorflow": ("tests", "benchmarks"),
     "tensorflow_datasets": ("tests", "benchmarks"),
@@ -172,7 +172,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "convert", "train", "evaluate", "inspect", "bench", "doctor"],
+    ["", "demo", "record", "convert", "train", "evaluate", "inspect", "bench", "ros", "doctor"],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

@@ -1,4 +1,4 @@
-"""Log -> data set two ways: demonstrations recorded directly, and the same ones through DDS, a bag and the converter."""
+"""Log -> data set two ways: demonstrations recorded directly, and the same ones through DDS, bag and converter."""
 
 from __future__ import annotations
 
