@@ -175,7 +175,7 @@ def drive_episodes(
     words = ["checkpoint:=" + str(checkpoint), f"real_time_factor:={real_time_factor}"]
     robot = subprocess.Popen([sys.executable, "-m", "qsft_bringup.start", "simulator", *words], env=variables)
     try:
-        driver = [sys.executable, str(ROOT / "benchmarks" / "ros_episodes.py"), str(episodes)]
+        driver = [sys.executable, "-m", "qsft_controller.episode_driver", "pick", "evaluation", "0", str(episodes)]
         told = subprocess.run(driver, env=variables, capture_output=True, text=True)
     finally:
         robot.send_signal(signal.SIGTERM)

@@ -35,10 +35,11 @@ def record_bag(folder: Path, log: Path) -> list[str]:
     try:
         with BringUp(log, "simulator_demonstrations", **arguments) as robot:
             try:
-                wait(node, lambda: robot.log.count("Recording /") == 5, "the recorder to hear every topic")
+                wait(node, lambda: robot.log.count("Recording /") == 5, "the recorder hearing every topic")
                 assert reset.wait_for_service(timeout_sec=PATIENCE_S)
                 future = reset.call_async(Trigger.Request())
-                wait(node, lambda: count_ends(markers) == N_EPISODES, "the episodes to end")
+                wait(node, lambda: count_ends(markers) == N_EPISODES, "the end of the episodes")
+                wait(node, lambda: robot.log.count("Recorded the marker") == len(markers), "the recorder")
                 assert future.result().success
             except BaseException as error:
                 error.add_note(robot.log)

@@ -245,7 +245,7 @@ DEMONSTRATIONS = Robot(
     (
         BAG,
         Argument("demonstrator", "noisy", "Quality of the demonstrator."),
-        Argument("episodes", "20", "How many episodes."),
+        Argument("episodes", "20", "How many episodes follow each other."),
         Argument("task", "pick", "Task of the scenes.", ("pick", "near")),
         Argument("real_time_factor", "1.0", "Simulated seconds per second; too fast for the recorder loses messages."),
     ),

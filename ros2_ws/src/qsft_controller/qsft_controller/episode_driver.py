@@ -1,14 +1,17 @@
 """Runs episodes of the simulated robot through its controller, as an operator would: set the scene, resume, instruct.
 
+    python -m qsft_controller.episode_driver TASK SCENES FIRST N     one line of JSON per episode
+
 Success is what the simulator says. A controller that holds for a fault ends its episode as a failure, with the reason.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import rclpy
@@ -55,7 +58,7 @@ class DrivenEpisode:
 class EpisodeDriver(Node):
     """Client of `sim_robot_node` and `controller_node`."""
 
-    def __init__(self, *, patience_s: float = 120.0) -> None:
+    def __init__(self, *, patience_s: float = 300.0) -> None:
         """Look for both nodes.
 
         Args:
@@ -151,5 +154,29 @@ class EpisodeDriver(Node):
             rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
 
 
+def main() -> int:
+    """Drive the episodes that the command line names. Returns 2 for what the user can mend."""
+    if len(sys.argv) != 5:
+        print("usage: episode_driver TASK SCENES FIRST N", file=sys.stderr)
+        return 2
+    task, scenes, first, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    rclpy.init()
+    driver = EpisodeDriver()
+    try:
+        for episode in range(first, first + count):
+            print(json.dumps(asdict(driver.drive(task, episode, scenes=scenes))), flush=True)
+    except CommandRefused as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    finally:
+        driver.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
 def _parameter(name: str, value: str | int) -> ParameterMessage:
     return Parameter(name, value=value).to_parameter_msg()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -62,7 +63,7 @@ class RecorderNode(Node):
         # Heard by itself, so that marks of others and of this node are recorded alike.
         self._writer.add_topic(EPISODE_TOPIC, "std_msgs/msg/String")
         self._marks = self.create_publisher(String, EPISODE_TOPIC, QUEUE)
-        self.create_subscription(String, EPISODE_TOPIC, partial(self._write, EPISODE_TOPIC), QUEUE, raw=True)
+        self.create_subscription(String, EPISODE_TOPIC, self._write_marker, QUEUE, raw=True)
         self.create_subscription(String, text(self, "instruction_topic"), self._hear, QUEUE)
         for name in ("start", "success", "failure", "stop"):
             self.create_service(Trigger, f"~/{name}", partial(self._mark, name))
@@ -98,6 +99,10 @@ class RecorderNode(Node):
     def _write(self, topic: str, content: bytes) -> None:
         self._writer.write(topic, self.get_clock().now().nanoseconds, content)
         self.n_messages += 1
+
+    def _write_marker(self, content: bytes) -> None:
+        self._write(EPISODE_TOPIC, content)
+        self.get_logger().info(f"Recorded the marker '{deserialize_message(content, String).data}'.")
 
     def _hear(self, message: String) -> None:
         self._heard = message.data.strip()
