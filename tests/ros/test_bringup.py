@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -181,6 +182,27 @@ def test_bags_of_the_simulator_become_the_data_set_that_it_records_directly(name
     recorded = set(parameters(CONFIG / f"{name}.recorder.yaml")["topics"])  # type: ignore[call-overload]
     used = {part.path.partition(":")[0] for part in (*mapping.cameras, *mapping.state, *mapping.action)}
     assert used <= recorded
+
+
+def test_the_foxglove_layout_shows_topics_that_the_nodes_have_and_panels_that_it_configures() -> None:
+    layout = json.loads((CONFIG / "foxglove.json").read_text())
+
+    def panels(part: object) -> set[str]:
+        return {str(part)} if isinstance(part, str) else panels(part["first"]) | panels(part["second"])  # type: ignore
+
+    assert panels(layout["layout"]) == set(layout["configById"])
+    topics = set(re.findall(r'"(/[a-z_/]+)', json.dumps(layout)))
+    assert topics == {
+        "/controller/annotated_image",
+        "/controller/action_scores",
+        "/controller/instruction",
+        "/controller/emergency_stop",
+        "/controller/resume",
+        "/camera/front/image_raw",
+        "/camera/wrist/image_raw",
+        "/joint_states",
+        "/diagnostics",
+    }
 
 
 @pytest.mark.skipif(not has_launch, reason="launch and launch_ros come with a ROS installation only")
