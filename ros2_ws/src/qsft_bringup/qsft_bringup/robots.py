@@ -118,8 +118,8 @@ ACTIVATE = Argument(
     "Otherwise: ros2 lifecycle set /controller activate.",
     (TRUE, FALSE),
 )
-RECORD = Argument("record", FALSE, "Record a bag with marked episodes, for `qsft convert`.", (TRUE, FALSE))
-BAG = Argument("bag", "qsft_bag", "Folder of the bag; it must not exist yet.")
+RECORD = Argument("record", FALSE, "Record one bag for every marked episode, for `qsft convert`.", (TRUE, FALSE))
+BAG = Argument("bag", "qsft_bags", "Folder of the bags, one for every episode.")
 JOINT_STATES = Argument("joint_states_topic", "/joint_states", "Topic of the measured joints.")
 ROBOT_DESCRIPTION = Argument(
     "urdf", "", "File of the robot's URDF, for limits and kinematics (xacro: expand it first)."

@@ -1,11 +1,12 @@
-"""Records topics into a bag that `qsft convert` turns into a canonical data set: one marked episode after the other.
+"""Records episodes, one bag each, in a folder that `qsft convert` turns into a canonical data set.
 
     ~/start               begin an episode, labelled with the instruction heard last
     ~/success, ~/failure  end it with its outcome
     ~/stop                end it without one
 
-The markers go to /episode, where the converter looks for them. A simulator that marks its episodes itself needs none of
-these services: record its /episode.
+The markers go to /episode, where the converter looks for them; whoever marks there itself, as the simulator does, needs
+none of these services. Nothing is recorded between episodes. Bags that are there already are continued with the next
+number.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from qsft_controller.bag_writer import STORAGES, BagWriter
+from qsft_controller.controller_parameters import checked_choice
 from qsft_controller.node_process import run
 from qsft_controller.parameters import ParameterDeclaration as Declaration
 from qsft_controller.parameters import declare, strings, text
@@ -31,9 +33,12 @@ EPISODE_TOPIC = "/episode"
 QUEUE = 200
 """Messages that wait while one is written: two cameras at 30 Hz for three seconds."""
 LOOK_EVERY_S = 0.2
+PREFIX = "episode_"
+BEGINNINGS = ("start", "begin")
+"""First words of the markers that begin an episode; every other marker ends one."""
 DECLARATIONS = (
-    Declaration("folder", "", "Folder of the bag; it must not exist yet."),
-    Declaration("storage", "mcap", f"Format of the bag: {', '.join(STORAGES)}."),
+    Declaration("folder", "", "Folder of the bags, one for every episode."),
+    Declaration("storage", "mcap", f"Format of the bags: {', '.join(STORAGES)}."),
     Declaration("topics", [""], "Names of the topics to record, besides /episode."),
     Declaration("instruction", "", "Label of an episode when no instruction was heard.", read_only=False),
     Declaration("instruction_topic", "/controller/instruction", "Topic (String) that says what the robot is told."),
@@ -44,24 +49,25 @@ class RecorderNode(Node):
     """Subscribes as soon as a topic has a publisher, with what that publisher offers."""
 
     def __init__(self) -> None:
-        """Begin the bag.
+        """Look for the topics.
 
         Raises:
             InvalidSetting, UnknownName: no folder, no topic, an unknown storage.
-            StorageError: the folder exists, or cannot be written.
         """
         super().__init__("recorder")
         declare(self, DECLARATIONS)
         topics, folder = strings(self, "topics"), text(self, "folder")
         if not folder or not topics:
             raise InvalidSetting("The recorder needs the parameters folder and topics: where to write, what to record.")
-        self._writer = BagWriter(Path(folder).expanduser(), storage=text(self, "storage"))
+        self._storage = checked_choice(self, "storage", tuple(STORAGES))
+        self._folder = Path(folder).expanduser()
+        self._writer: BagWriter | None = None
+        # Heard by itself, so that marks of others and of this node are recorded alike.
+        self._topics = {EPISODE_TOPIC: ("std_msgs/msg/String", False)}
         self._awaited = [self.resolve_topic_name(name) for name in topics if name != EPISODE_TOPIC]
         self._heard = ""
         self._is_marking = False
         self.n_messages = 0
-        # Heard by itself, so that marks of others and of this node are recorded alike.
-        self._writer.add_topic(EPISODE_TOPIC, "std_msgs/msg/String")
         self._marks = self.create_publisher(String, EPISODE_TOPIC, QUEUE)
         self.create_subscription(String, EPISODE_TOPIC, self._write_marker, QUEUE, raw=True)
         self.create_subscription(String, text(self, "instruction_topic"), self._hear, QUEUE)
@@ -72,7 +78,7 @@ class RecorderNode(Node):
 
     def destroy_node(self) -> None:
         """Complete the bag too."""
-        self._writer.close()
+        self._end_bag()
         super().destroy_node()
 
     def _subscribe_to_found(self) -> None:
@@ -89,7 +95,9 @@ class RecorderNode(Node):
                 durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
             )
             type_name = publishers[0].topic_type
-            self._writer.add_topic(topic, type_name, latched=is_latched)
+            self._topics[topic] = (type_name, is_latched)
+            if self._writer is not None:
+                self._writer.add_topic(topic, type_name, latched=is_latched)
             package, kind, short = type_name.split("/")
             message_type = getattr(import_module(f"{package}.{kind}"), short)
             self.create_subscription(message_type, topic, partial(self._write, topic), profile, raw=True)
@@ -97,12 +105,33 @@ class RecorderNode(Node):
             self.get_logger().info(f"Recording {topic} ({type_name}).")
 
     def _write(self, topic: str, content: bytes) -> None:
+        if self._writer is None:
+            return
         self._writer.write(topic, self.get_clock().now().nanoseconds, content)
         self.n_messages += 1
 
     def _write_marker(self, content: bytes) -> None:
+        marker = deserialize_message(content, String).data
+        begins = marker.lower().startswith(BEGINNINGS)
+        if begins:
+            self._begin_bag()
         self._write(EPISODE_TOPIC, content)
-        self.get_logger().info(f"Recorded the marker '{deserialize_message(content, String).data}'.")
+        if not begins:
+            self._end_bag()
+        self.get_logger().info(f"Recorded the marker '{marker}'.")
+
+    def _begin_bag(self) -> None:
+        """Begin the bag of the next episode. Raises StorageError: it cannot be written."""
+        self._end_bag()
+        taken = [int(path.name.removeprefix(PREFIX)) for path in self._folder.glob(f"{PREFIX}[0-9]*")]
+        self._writer = BagWriter(self._folder / f"{PREFIX}{max(taken, default=-1) + 1:05d}", storage=self._storage)
+        for topic, (type_name, is_latched) in self._topics.items():
+            self._writer.add_topic(topic, type_name, latched=is_latched)
+
+    def _end_bag(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _hear(self, message: String) -> None:
         self._heard = message.data.strip()
