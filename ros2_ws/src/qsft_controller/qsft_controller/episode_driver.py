@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 from qsft_interfaces.action import ExecuteInstruction
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
@@ -70,6 +72,7 @@ class EpisodeDriver(Node):
         self.create_subscription(String, "/sim_robot/outcome", self._note_outcome, qos.LATCHED)
         self._parameters = self.create_client(SetParameters, "/sim_robot/set_parameters")
         self._reset = self.create_client(Trigger, "/sim_robot/reset")
+        self._state = self.create_client(GetState, "/controller/get_state")
         self._resume = self.create_client(Trigger, "/controller/resume")
         self._goals = ActionClient(self, ExecuteInstruction, "/controller/execute_instruction")
 
@@ -79,6 +82,8 @@ class EpisodeDriver(Node):
         Raises:
             CommandRefused: a node does not answer, or refuses; says which and why.
         """
+        # Before the scene is set: its time runs.
+        self._until(self._controller_is_active, "the controller to be activated")
         values = {"task": task, "scenes": scenes, "episode": episode}
         request = SetParameters.Request()
         request.parameters = [_parameter(name, value) for name, value in values.items()]
@@ -115,6 +120,10 @@ class EpisodeDriver(Node):
             float(facts["duration_s"]),
             result.reason,
         )
+
+    def _controller_is_active(self) -> bool:
+        state = self._call(self._state, GetState.Request()).current_state
+        return state.id == State.PRIMARY_STATE_ACTIVE
 
     def _resume_controller(self) -> None:
         """Leave the hold into which the new scene has put the controller, once its inputs are there again."""
