@@ -173,12 +173,6 @@ def recorder(robot: str, parameters: Mapping[str, Value]) -> NodeEntry:
     )
 
 
-def dialogue(parameters: Mapping[str, Value]) -> NodeEntry:
-    """Return the node through which an operator talks to the robot."""
-    return NodeEntry("qsft_controller", "dialogue_node", "dialogue", parameters=parameters, only_if="dialogue")
-
-
-DIALOGUE = Argument("dialogue", FALSE, "Start the node through which an operator talks to the robot.", (TRUE, FALSE))
 COMMAND_TOPIC, GRIPPER_TOPIC, TWIST_TOPIC = "joint_trajectory", "gripper_trajectory", "delta_twist_cmds"
 
 
@@ -198,9 +192,8 @@ def driven_robot(name: str, description: str, arguments: tuple[Argument, ...], r
         ),
         activation({}),
         recorder(name, {}),
-        dialogue({}),
     )
-    return Robot(name, description, (*DRIVER_ARGUMENTS, ROBOT_DESCRIPTION, DIALOGUE, *arguments), nodes)
+    return Robot(name, description, (*DRIVER_ARGUMENTS, ROBOT_DESCRIPTION, *arguments), nodes)
 
 
 SIMULATED_TIME: dict[str, Value] = {"use_sim_time": True}
@@ -214,7 +207,6 @@ SIMULATOR = Robot(
         Argument("activate", TRUE, ACTIVATE.description, (TRUE, FALSE)),
         RECORD,
         BAG,
-        DIALOGUE,
         Argument("task", "pick", "Task of the first scene.", ("pick", "near")),
         Argument("episode", "0", "Number of the first scene."),
         Argument("real_time_factor", "1.0", "Simulated seconds per second; 0: as fast as possible."),
@@ -236,7 +228,6 @@ SIMULATOR = Robot(
         controller("simulator", remappings={}, parameters=SIMULATED_TIME),
         activation({}),
         recorder("simulator", SIMULATED_TIME),
-        dialogue(SIMULATED_TIME),
     ),
 )
 DEMONSTRATIONS = Robot(
