@@ -7,7 +7,7 @@ demo: set-up
 test: ros
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --dist=loadfile
 
-check: set-up
+check: ros
 	@.venv/bin/ruff check .
 	@.venv/bin/pyright --pythonpath .venv/bin/python
 

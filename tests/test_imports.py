@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "control": {*_ROOT_MODULES, "policy"},
 }
 ANYTHING = {"report", "cli"}
+NODES = {*_ROOT_MODULES, "images", "policy", "control"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
 DATASETS = {*_ROOT_MODULES, "data", "images"}
 
@@ -96,8 +97,11 @@ def test_every_package_of_the_library_imports_only_what_the_design_allows() -> N
     assert problems == []
 
 
-@pytest.mark.parametrize(("folder", "allowed"), [("sim/qsft_sim", SIMULATION), ("datasets/qsft_datasets", DATASETS)])
-def test_the_simulator_and_the_converters_see_only_their_part_of_the_library(folder: str, allowed: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [("sim/qsft_sim", SIMULATION), ("datasets/qsft_datasets", DATASETS), ("ros2_ws/src", NODES)],
+)
+def test_simulator_converters_and_nodes_see_only_their_part_of_the_library(folder: str, allowed: set[str]) -> None:
     problems = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in source_files(folder)
@@ -120,7 +124,7 @@ def test_the_pure_tensor_functions_import_torch_and_no_other_library() -> None:
 
 def test_confined_packages_are_imported_only_where_they_belong() -> None:
     problems = []
-    for path in source_files("vlm_qsft", "sim", "datasets", "benchmarks", "tests"):
+    for path in source_files("vlm_qsft", "sim", "datasets", "ros2_ws/src", "benchmarks", "tests"):
         place = path.relative_to(ROOT).as_posix()
         for name in imported_names(path):
             places = CONFINED.get(name.split(".")[0])
@@ -132,7 +136,7 @@ def test_confined_packages_are_imported_only_where_they_belong() -> None:
 def test_imports_outside_of_the_tests_are_absolute() -> None:
     problems = [
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in source_files("vlm_qsft", "sim", "datasets", "benchmarks")
+        for path in source_files("vlm_qsft", "sim", "datasets", "ros2_ws/src", "benchmarks")
         for name in imported_names(path)
         if name.startswith(".")
     ]

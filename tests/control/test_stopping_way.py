@@ -47,6 +47,7 @@ def test_every_command_of_a_drive_ends_at_rest_inside_the_limits() -> None:
 def test_jitter_is_the_distance_of_a_period_from_the_nominal_one() -> None:
     ticks = TickTimes(0.1)
     assert ticks.statistics() is None
+    assert ticks.since_last_s(7.0) == 0.0
     for begin_s in (0.0, 0.1, 0.23, 0.30):
         ticks.note(begin_s, begin_s + 0.01)
     statistics = ticks.statistics()
@@ -55,3 +56,4 @@ def test_jitter_is_the_distance_of_a_period_from_the_nominal_one() -> None:
     assert statistics.period_s == pytest.approx(0.1)
     assert statistics.jitter_max_s == pytest.approx(0.03)
     assert statistics.busy_p99_s == pytest.approx(0.01)
+    assert ticks.since_last_s(0.8) == pytest.approx(0.5)

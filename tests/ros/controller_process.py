@@ -45,6 +45,7 @@ class ControllerProcess:
         self.start()
 
     def start(self) -> None:
+        self._was_ended = False
         self.process = subprocess.Popen(
             [sys.executable, "-m", "qsft_controller.controller_node", *self._arguments],
             stdout=self._file,
@@ -66,6 +67,9 @@ class ControllerProcess:
         until_s = time.monotonic() + PATIENCE_S
         with self._changed:
             while not condition():
+                assert self._was_ended or self.process.poll() is None, (
+                    f"the process has died before {what}.\n{self.log}"
+                )
                 left_s = until_s - time.monotonic()
                 assert left_s > 0, f"{what} did not come.\n{self.last}\n{self.log}"
                 self._changed.wait(min(left_s, 1.0))
@@ -142,11 +146,13 @@ class ControllerProcess:
         return response.values[0]
 
     def kill(self) -> None:
+        self._was_ended = True
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def close(self) -> int:
         """End the process as Ctrl-C does and return its exit status."""
+        self._was_ended = True
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         status = self.process.wait(timeout=PATIENCE_S)

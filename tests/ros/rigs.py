@@ -24,13 +24,9 @@ class Rig:
 
     def wait_for_motion(self) -> None:
         """Wait until a trajectory that came from now on moves the slide."""
-        count = len(self.arm.received)
+        count = len(self.arm.slide_ways)
         self.controller.wait(
-            lambda: any(
-                received.trajectory.joint_names[0] == "slide"
-                and abs(received.trajectory.points[0].velocities[0]) > 0.01
-                for received in self.arm.received[count:]
-            ),
+            lambda: any(abs(way.points[0].velocities[0]) > 0.01 for way in self.arm.slide_ways[count:]),
             "motion of the slide",
         )
 

@@ -16,17 +16,37 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
-JOINTS = ("slide", "turn", "gripper")
+JOINTS: tuple[str, ...] = ("slide", "turn", "gripper")
 JOINT_PERIOD_S = 0.01
 PICTURE_PERIOD_S = 0.05
 
 
 @dataclass(frozen=True)
-class Received:
+class Point:
+    """One point of a trajectory: seconds after its arrival, and position and velocity of each joint."""
+
+    after_s: float
+    positions: tuple[float, ...]
+    velocities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Way:
     """One trajectory and when it came."""
 
-    trajectory: JointTrajectory
+    joints: tuple[str, ...]
+    points: tuple[Point, ...]
+    stamp_is_zero: bool
     at_s: float
+
+
+def way_of(message: JointTrajectory) -> Way:
+    stamp = message.header.stamp
+    points = [
+        Point(p.time_from_start.sec + p.time_from_start.nanosec * 1e-9, tuple(p.positions), tuple(p.velocities))
+        for p in message.points
+    ]
+    return Way(tuple(message.joint_names), tuple(points), stamp.sec == stamp.nanosec == 0, time.monotonic())
 
 
 @dataclass
@@ -48,11 +68,11 @@ class SlideArm(Node):
     def __init__(self, *, cameras: tuple[str, ...] = ("front", "wrist")) -> None:
         super().__init__("slide_arm")
         self.faults = Faults()
-        self.received: list[Received] = []
+        self.received: list[Way] = []
         self.changed = threading.Condition()
-        self.start = dict.fromkeys(JOINTS, 0.0)
+        self.start: dict[str, float] = dict.fromkeys(JOINTS, 0.0)
         self.noise = np.random.default_rng(0)
-        self._ways: dict[str, Received] = {}
+        self._ways: dict[str, Way] = {}
         self._cameras = cameras
         reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(JointTrajectory, "joint_trajectory", self._follow, reliable)
@@ -79,25 +99,31 @@ class SlideArm(Node):
 
     def position(self, joint: str) -> float:
         """Return where a joint is now: linearly between the points of its last trajectory, then at the last one."""
-        received = self._ways.get(joint)
-        if received is None:
+        way = self._ways.get(joint)
+        if way is None:
             return self.start[joint]
-        column = received.trajectory.joint_names.index(joint)
-        times = [0.0, *(p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in received.trajectory.points)]
-        places = [self.start[joint], *(p.positions[column] for p in received.trajectory.points)]
-        return float(np.interp(time.monotonic() - received.at_s, times, places))
+        column = way.joints.index(joint)
+        times = [0.0, *(point.after_s for point in way.points)]
+        places = [self.start[joint], *(point.positions[column] for point in way.points)]
+        return float(np.interp(time.monotonic() - way.at_s, times, places))
+
+    @property
+    def slide_ways(self) -> list[Way]:
+        """The trajectories of the slide, oldest first."""
+        return [way for way in self.received if way.joints[0] == "slide"]
 
     def slide_rests(self) -> bool:
         """Tell whether the last trajectory is at rest from its first point on."""
         way = self._ways.get("slide")
-        return way is not None and not any(way.trajectory.points[0].velocities)
+        return way is not None and not any(way.points[0].velocities)
 
     def _follow(self, message: JointTrajectory) -> None:
         with self.changed:
-            for joint in message.joint_names:
+            way = way_of(message)
+            for joint in way.joints:
                 self.start[joint] = self.position(joint)
-                self._ways[joint] = Received(message, time.monotonic())
-            self.received.append(Received(message, time.monotonic()))
+                self._ways[joint] = way
+            self.received.append(way)
             self.changed.notify_all()
 
     def _stamp(self):
@@ -108,9 +134,10 @@ class SlideArm(Node):
     def _publish_joints(self) -> None:
         if self.faults.joints_silent:
             return
-        message = JointState(name=list(JOINTS), position=[self.position(joint) for joint in JOINTS])
+        positions = [self.position(joint) for joint in JOINTS]
         if self.faults.joints_nan:
-            message.position[1] = float("nan")
+            positions[1] = float("nan")
+        message = JointState(name=list(JOINTS), position=positions)
         message.header.stamp = self._stamp()
         self._joints.publish(message)
 

@@ -100,16 +100,12 @@ def test_a_fault_of_the_robot_holds_with_its_reason_until_resume(
 def test_after_a_nan_the_arm_moves_for_two_periods_at_most_and_then_brakes(rig: Rig) -> None:
     rig.moving()
     rig.arm.faults.joints_nan = True
-    before = len(rig.arm.received)
+    before = len(rig.arm.slide_ways)
     place = rig.arm.position("slide")
     rig.controller.wait_for(state="holding", fault="not_finite")
     rest = rig.wait_for_rest()
     assert abs(rest - place) <= VELOCITY * 2 * PERIOD_S + STOPPING_M + 1e-6
-    speeds = [
-        abs(received.trajectory.points[0].velocities[0])
-        for received in rig.arm.received[before:]
-        if received.trajectory.joint_names[0] == "slide"
-    ]
+    speeds = [abs(way.points[0].velocities[0]) for way in rig.arm.slide_ways[before:]]
     # From the third command on every command is slower than the one before by what the acceleration limit allows.
     for earlier, later in pairwise(speeds[2:]):
         assert later <= max(earlier - ACCELERATION * PERIOD_S, 0.0) + 1e-9
@@ -129,12 +125,7 @@ def test_what_a_policy_cannot_or_must_not_decide_is_a_hold(rig: Rig, instruction
     rig.controller.drive(instruction)
     said = rig.controller.wait_for(state="holding", fault=kind)
     assert text in said["reason"]
-    assert {
-        place
-        for r in rig.arm.received
-        if r.trajectory.joint_names[0] == "slide"
-        for place in r.trajectory.points[0].positions
-    } == {0.0}
+    assert {place for way in rig.arm.slide_ways for place in way.points[0].positions} == {0.0}
     if instruction == "break":
         assert "Traceback" in rig.controller.log and 'raise RuntimeError("a defect")' in rig.controller.log
     assert rig.controller.set_parameter("instruction", "move")
@@ -145,9 +136,9 @@ def test_what_a_policy_cannot_or_must_not_decide_is_a_hold(rig: Rig, instruction
 def test_a_policy_that_thinks_does_not_delay_the_commands(tmp_path: Path, ros: None) -> None:
     with rig_in(tmp_path, "-p", "while_thinking:=continue", "-p", "execute_steps:=1") as rig:
         rig.controller.drive("think")
-        count = len(rig.arm.received)
-        rig.controller.wait(lambda: len(rig.arm.received) > count + 60, "commands while thinking")
-        slide = [r.at_s for r in rig.arm.received[count:] if r.trajectory.joint_names[0] == "slide"]
+        count = len(rig.arm.slide_ways)
+        rig.controller.wait(lambda: len(rig.arm.slide_ways) > count + 40, "commands while thinking")
+        slide = [way.at_s for way in rig.arm.slide_ways[count:]]
         # Half a second of thinking holds ten periods: commands that waited for it would leave one gap in ten.
         gaps = sorted(later - earlier for earlier, later in pairwise(slide))
         assert gaps[len(gaps) * 8 // 10] < 0.4
@@ -184,15 +175,16 @@ def test_a_killed_camera_holds_and_a_restarted_one_lets_resume_work_again(tmp_pa
 def test_a_killed_controller_leaves_an_arm_that_comes_to_rest_and_can_be_started_again(rig: Rig) -> None:
     rig.moving()
     rig.controller.kill()
-    last = next(r.trajectory for r in reversed(rig.arm.received) if r.trajectory.joint_names[0] == "slide")
+    last = rig.arm.slide_ways[-1]
     assert not any(last.points[-1].velocities)
     end = last.points[-1].positions[0]
     rig.controller.wait(lambda: abs(rig.arm.position("slide") - end) < 1e-9, "the end of the last trajectory")
     rig.controller.diagnostics.clear()
-    count = len(rig.arm.received)
+    count = len(rig.arm.slide_ways)
     rig.controller.start()
     rig.controller.drive()
-    first = rig.arm.received[count].trajectory.points[0]
+    rig.controller.wait(lambda: len(rig.arm.slide_ways) > count, "a command after the restart")
+    first = rig.arm.slide_ways[count].points[0]
     assert first.positions[0] == pytest.approx(end, abs=1e-6)
     assert rig.controller.set_parameter("instruction", "move")
     rig.wait_for_motion()

@@ -13,7 +13,8 @@ pytest.importorskip("qsft_interfaces", reason="the interfaces are not built: run
 from action_msgs.msg import GoalStatus
 from qsft_interfaces.action import ExecuteInstruction
 from qsft_interfaces.msg import ActionScores
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient, ClientGoalHandle
+from std_msgs.msg import Bool
 
 pytestmark = pytest.mark.usefixtures("ros")
 
@@ -28,10 +29,12 @@ class Client:
         self.scores: list[ActionScores] = []
         rig.arm.create_subscription(ActionScores, "/controller/action_scores", self.scores.append, 10)
 
-    def send(self, instruction: str, *, time_limit_s: float = 0.0):
+    def send(self, instruction: str, *, time_limit_s: float = 0.0) -> ClientGoalHandle:
         assert self._client.wait_for_server(timeout_sec=100)
         goal = ExecuteInstruction.Goal(instruction=instruction, time_limit_s=time_limit_s)
-        return self._until(self._client.send_goal_async(goal, feedback_callback=self._keep))
+        handle = self._until(self._client.send_goal_async(goal, feedback_callback=self._keep))
+        assert isinstance(handle, ClientGoalHandle)
+        return handle
 
     def result(self, handle):
         response = self._until(handle.get_result_async())
@@ -75,7 +78,7 @@ def test_a_goal_moves_the_arm_gives_feedback_and_ends_with_success(rig: Rig, cli
     assert client.feedback[0].value == 0.75
     assert list(client.feedback[0].action) == [1.0, 0.0, 1.0]
     assert 0 < client.feedback[0].time_share < client.feedback[2].time_share < 1
-    rig.arm.success.publish(type(rig.arm.success.msg_type())(data=True))
+    rig.arm.success.publish(Bool(data=True))
     status, result = client.result(handle)
     assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True)
     assert "reported as done" in result.reason

@@ -18,13 +18,12 @@ Interpolation = Literal["linear", "step"]
 
 
 class GoalMapping(Protocol):
-    """Anything that turns an action chunk into goals of the axes.
+    """Anything that turns an action chunk into goals of the axes."""
 
-    Attributes:
-        limits: of the robot; their order is the order of the goals.
-    """
-
-    limits: RobotLimits
+    @property
+    def limits(self) -> RobotLimits:
+        """Of the robot; their order is the order of the goals."""
+        ...
 
     @property
     def action_dim(self) -> int:
@@ -137,7 +136,7 @@ class ActionMapping:
     def _columns(self) -> Int64[np.ndarray, " axis"]:
         return np.array([self.action_names.index(entry.action) for entry in self._ordered], dtype=np.int64)
 
-    @cached_property
+    @property
     def linear(self) -> Bool[np.ndarray, " axis"]:
         """Axes whose goals are interpolated."""
         return np.array([entry.interpolation == "linear" for entry in self._ordered])

@@ -49,6 +49,10 @@ class TickTimes:
         self._busy.append(end_s - begin_s)
         self._count += 1
 
+    def since_last_s(self, now_s: float) -> float:
+        """Return how long ago the last tick began, seconds; 0 before the first."""
+        return 0.0 if self._last_s is None else now_s - self._last_s
+
     def statistics(self) -> TickStatistics | None:
         """Return the statistics of the last ticks; None before the second one."""
         if not self._periods:

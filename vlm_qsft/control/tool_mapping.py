@@ -143,7 +143,8 @@ class ToolActionMapping:
         """
         tool = self._tool
         place, turn = self.pose(goal)
-        joints, poses = goal[self._arm], []
+        joints: np.ndarray = goal[self._arm]
+        poses = []
         goals = np.empty((len(action), self.limits.n_axes))
         if self._rest_mapping is not None:
             goals[:, self._rest] = self._rest_mapping.goals(

@@ -33,17 +33,17 @@ def joint_trajectory(way: Sequence[WayPoint], names: Sequence[str], columns: Seq
         names: of the joints.
         columns: index of each joint among the axes.
     """
-    message = JointTrajectory(joint_names=list(names))
+    points = []
     for point in way:
         nanoseconds = round(point.after_s * NANOSECONDS)
-        message.points.append(
+        points.append(
             JointTrajectoryPoint(
                 positions=[float(point.position[column]) for column in columns],
                 velocities=[float(point.velocity[column]) for column in columns],
                 time_from_start=Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS),
             )
         )
-    return message
+    return JointTrajectory(joint_names=list(names), points=points)
 
 
 def forward_position(command: Command, columns: Sequence[int]) -> Float64MultiArray:

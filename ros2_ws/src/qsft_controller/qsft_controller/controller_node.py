@@ -15,7 +15,8 @@ import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -165,7 +166,8 @@ class ControllerNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _tick(self) -> None:
-        assert self._drive is not None
+        if self._drive is None:
+            return  # a tick that was due when the timer was taken away
         carried = self._drive.tick()
         if carried is not None:
             self._publish_decision(carried)

@@ -84,7 +84,7 @@ class Drive:
         A stopped controller is not waited for: it begins by `resume`.
         """
         self._waits_for_start = self.controller.state is ControllerState.INACTIVE
-        self._try_to_start()
+        self._try_to_start(self.clock.now_s())
 
     def resume(self) -> None:
         """Leave a hold, or begin again after a stop that was cleared. Raises CommandRefused: not ready."""
@@ -114,7 +114,7 @@ class Drive:
         """Let one control period pass; return the decision that was taken in it, if any."""
         begin_s, now_s = time.monotonic(), self.clock.now_s()
         if self._waits_for_start:
-            self._try_to_start()
+            self._try_to_start(now_s)
         carried = self._take_answer(now_s)
         self._ask(now_s)
         command = self.controller.tick(now_s)
@@ -155,6 +155,9 @@ class Drive:
         self._thread.close()
 
     def _reason(self) -> str:
+        since_s = self._ticks.since_last_s(time.monotonic())
+        if self.clock.is_simulated and since_s > self.controller.settings.max_tick_gap_s:
+            return f"The simulated clock stands still: no control tick for {since_s:.1f} s."
         if self.controller.fault is not None:
             return str(self.controller.fault)
         if self._waits_for_start:
@@ -162,11 +165,11 @@ class Drive:
             return self._refusal + (f" Joints that never came: {', '.join(missing)}." if missing else "")
         return ""
 
-    def _try_to_start(self) -> None:
+    def _try_to_start(self, now_s: float) -> None:
         if self.controller.state is not ControllerState.INACTIVE:
             return
         try:
-            self.controller.activate(self.clock.now_s())
+            self.controller.activate(now_s)
         except CommandRefused as error:
             self._refusal = str(error)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
 from rclpy.node import Node
 
 from vlm_qsft.control import AxisLimits
@@ -33,7 +33,10 @@ class GripperAction:
             MissingDependency: no control_msgs.
         """
         try:
-            from control_msgs.action import GripperCommand, ParallelGripperCommand
+            from control_msgs.action import (  # pyright: ignore[reportMissingImports] (comes with an installation)
+                GripperCommand,
+                ParallelGripperCommand,
+            )
         except ImportError as error:
             raise MissingDependency(
                 f"The gripper interface '{kind}' needs control_msgs, which comes with a ROS 2 installation "

@@ -93,7 +93,7 @@ def picture_from(message: Image | CompressedImage) -> CameraPicture:
         encoded = memoryview(message.data).tobytes()
         return CompressedPicture(encoded, images.decode_reduced(encoded))
     pixels = images.camera_pixels(
-        message.data,
+        memoryview(message.data),
         encoding=message.encoding,
         height=message.height,
         width=message.width,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.action.server import ServerGoalHandle
+from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, ServerGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -107,7 +106,7 @@ class InstructionServer:
             result.reason = str(error)
             return result
         self._goal = goal
-        outcome, reason = await goal.outcome
+        outcome, reason = await goal.outcome  # pyright: ignore[reportGeneralTypeIssues] (its type allows None)
         {"succeeded": handle.succeed, "aborted": handle.abort, "canceled": handle.canceled}[outcome]()
         result.success, result.reason = outcome == "succeeded", reason
         result.steps, result.final_value = goal.steps, goal.value
@@ -119,4 +118,4 @@ class InstructionServer:
         feedback.action = [float(number) for number in carried.decision.action[0]]
         if goal.time_limit_s > 0:
             feedback.time_share = min((carried.taken_s - goal.begin_s) / goal.time_limit_s, 1.0)
-        goal.handle.publish_feedback(feedback)
+        goal.handle.publish_feedback(feedback)  # pyright: ignore[reportArgumentType] (wrong in rclpy)

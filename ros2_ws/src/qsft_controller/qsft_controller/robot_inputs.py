@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
@@ -43,7 +44,9 @@ class RobotInputs:
         if settings.needs_pose:
             depths[POSE] = VECTOR_DEPTH
         self._synchronizer = Synchronizer(depths, tolerance_s=number(node, "synchronization_tolerance_s"))
-        self._subscriptions = [node.create_subscription(JointState, "joint_states", self._on_joints, qos.SENSOR)]
+        self._subscriptions: list[Subscription] = [
+            node.create_subscription(JointState, "joint_states", self._on_joints, qos.SENSOR)
+        ]
         if settings.needs_pose:
             self._subscriptions.append(
                 node.create_subscription(PoseStamped, "end_effector_pose", self._on_pose, qos.SENSOR)
