@@ -11,6 +11,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: make test installs 
 
 import rclpy
 from bringup_process import BringUp
+from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -40,7 +41,8 @@ def record_bag(folder: Path, log: Path) -> list[str]:
                 future = reset.call_async(Trigger.Request())
                 wait(node, lambda: count_ends(markers) == N_EPISODES, "the end of the episodes")
                 wait(node, lambda: robot.log.count("Recorded the marker") == len(markers), "the recorder")
-                assert future.result().success
+                answer = future.result()
+                assert answer is not None and answer.success
             except BaseException as error:
                 error.add_note(robot.log)
                 raise
@@ -53,7 +55,7 @@ def count_ends(markers: list[str]) -> int:
     return sum(marker in ("success", "failure") for marker in markers)
 
 
-def wait(node: rclpy.node.Node, condition, what: str) -> None:
+def wait(node: Node, condition, what: str) -> None:
     end = node.get_clock().now().nanoseconds + PATIENCE_S * 10**9
     while not condition():
         assert node.get_clock().now().nanoseconds < end, f"{what} did not come"

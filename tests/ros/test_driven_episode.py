@@ -45,7 +45,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def learn_by_heart(episode: Episode, folder: Path) -> None:
-    schema = RecordingSettings(episodes=1).schema
+    schema, instruction = RecordingSettings(episodes=1).schema, str(episode.instruction)
     tokenizer = ActionTokenizer.fit(
         np.vstack([episode.action, np.full((1, 5), -1.0), np.full((1, 5), 1.0)]),
         action_names=schema.action_names,
@@ -56,8 +56,8 @@ def learn_by_heart(episode: Episode, folder: Path) -> None:
     spread = episode.state.std(axis=0) + 1e-3
     statistics = StateStatistics(tuple(map(float, episode.state.mean(axis=0))), tuple(map(float, spread)))
     model = ModelSettings(channels=8, width=64, layers=1, image_size=(16, 16))
-    scorer = build_scorer(model, schema, tokenizer, [episode.instruction], statistics)
-    text, text_mask = scorer.encode_instructions([episode.instruction])
+    scorer = build_scorer(model, schema, tokenizer, [instruction], statistics)
+    text, text_mask = scorer.encode_instructions([instruction])
     rows = ModelInputs.concat(
         [
             inputs_from_observation(

@@ -3,7 +3,7 @@
 Arguments: `ros2 launch qsft_bringup franka.launch.py --show-args`.
 """
 
-from launch import LaunchDescription
+from launch import LaunchDescription  # pyright: ignore (comes with a ROS installation)
 from qsft_bringup.launching import describe
 
 

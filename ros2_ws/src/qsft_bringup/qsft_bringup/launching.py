@@ -1,5 +1,8 @@
 """A robot as a description for `ros2 launch`; the only module here that needs a ROS installation's launch packages."""
 
+# launch and launch_ros come with a ROS installation only.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Runs episodes of the simulated robot through its controller, as an operator would: set the scene, resume, instruct.
+"""Runs episodes of the simulated robot as an operator would: hold, set the scene, resume the controller, instruct.
 
     python -m qsft_controller.episode_driver TASK SCENES FIRST N     one line of JSON per episode
 
-Success is what the simulator says. A controller that holds for a fault ends its episode as a failure, with the reason.
+Success is what the simulator says. An episode has as many decisions as an evaluation without ROS has control steps, and
+as much time as they take. A controller that holds for a fault ends its episode as a failure, with the reason.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from qsft_controller import qos
 from vlm_qsft.errors import CommandRefused
 
 LOOK_AGAIN_S = 0.2
+MOST_DECISIONS = 40
+TRIES = 5
+"""A controller that resumes while it still sees the old scene holds before its first decision, and is resumed again."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,12 @@ class EpisodeDriver(Node):
         self._patience_s = patience_s
         self._outcome: dict[str, Any] = {}
         self.create_subscription(String, "/sim_robot/outcome", self._note_outcome, qos.LATCHED)
-        self._parameters = self.create_client(SetParameters, "/sim_robot/set_parameters")
+        self._scene = self.create_client(SetParameters, "/sim_robot/set_parameters")
         self._reset = self.create_client(Trigger, "/sim_robot/reset")
         self._state = self.create_client(GetState, "/controller/get_state")
         self._resume = self.create_client(Trigger, "/controller/resume")
+        self._hold = self.create_client(Trigger, "/controller/hold")
+        self._n_decisions = 0
         self._goals = ActionClient(self, ExecuteInstruction, "/controller/execute_instruction")
 
     def drive(self, task: str, episode: int, *, scenes: str = "evaluation") -> DrivenEpisode:
@@ -87,26 +93,33 @@ class EpisodeDriver(Node):
         values = {"task": task, "scenes": scenes, "episode": episode}
         request = SetParameters.Request()
         request.parameters = [_parameter(name, value) for name, value in values.items()]
-        for result in self._call(self._parameters, request).results:
+        for result in self._call(self._scene, request).results:
             if not result.successful:
                 raise CommandRefused(f"The simulated robot refuses the scene: {result.reason}")
         self._outcome = {}
+        self._call(self._hold, Trigger.Request())
         answer = self._call(self._reset, Trigger.Request())
         if not answer.success:
             raise CommandRefused(f"The simulated robot refuses the scene: {answer.message}")
         self._until(lambda: self._outcome.get("outcome") == "running", "the scene to be set up")
-        self._resume_controller()
-        return self._execute(task, episode, answer.message)
+        for _ in range(TRIES):
+            self._resume_controller()
+            driven = self._execute(task, episode, answer.message)
+            if driven.steps > 0:
+                break
+        return driven
 
     def _execute(self, task: str, episode: int, instruction: str) -> DrivenEpisode:
         if not self._goals.wait_for_server(timeout_sec=self._patience_s):
             raise CommandRefused("The controller offers no action execute_instruction: is it configured?")
-        handle = self._answer(self._goals.send_goal_async(ExecuteInstruction.Goal(instruction=instruction)))
+        self._n_decisions = 0
+        goal = ExecuteInstruction.Goal(instruction=instruction)
+        handle = self._answer(self._goals.send_goal_async(goal, feedback_callback=self._count))
         if not handle.accepted:
             raise CommandRefused(f"The controller refuses '{instruction}'; its log says why.")
         ended = handle.get_result_async()
-        self._until(lambda: ended.done() or self._outcome["outcome"] != "running", "the episode to end")
-        if not ended.done() and self._outcome["outcome"] == "failure":
+        self._until(lambda: ended.done() or self._is_over(), "the episode to end")
+        if not ended.done() and self._outcome["outcome"] != "success":
             self._answer(handle.cancel_goal_async())
         result = self._answer(ended).result
         facts = self._outcome
@@ -120,6 +133,12 @@ class EpisodeDriver(Node):
             float(facts["duration_s"]),
             result.reason,
         )
+
+    def _is_over(self) -> bool:
+        return self._outcome["outcome"] != "running" or self._n_decisions > MOST_DECISIONS
+
+    def _count(self, message: Any) -> None:
+        self._n_decisions = message.feedback.step
 
     def _controller_is_active(self) -> bool:
         state = self._call(self._state, GetState.Request()).current_state

@@ -69,7 +69,7 @@ class RecorderNode(Node):
         self._is_marking = False
         self.n_messages = 0
         self._marks = self.create_publisher(String, EPISODE_TOPIC, QUEUE)
-        self.create_subscription(String, EPISODE_TOPIC, self._write_marker, QUEUE, raw=True)
+        self.create_subscription(String, EPISODE_TOPIC, self._write_marker, QUEUE, raw=True)  # pyright: ignore
         self.create_subscription(String, text(self, "instruction_topic"), self._hear, QUEUE)
         for name in ("start", "success", "failure", "stop"):
             self.create_service(Trigger, f"~/{name}", partial(self._mark, name))
@@ -155,9 +155,7 @@ class RecorderNode(Node):
         if self._awaited:
             return f"Nothing publishes {', '.join(self._awaited)} yet."
         if not (self._heard or text(self, "instruction")):
-            return (
-                f"No instruction: publish one on {self._value('instruction_topic')} or set the parameter instruction."
-            )
+            return f"No instruction: publish one on {text(self, 'instruction_topic')} or set the parameter instruction."
         return ""
 
 
