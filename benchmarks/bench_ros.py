@@ -172,7 +172,7 @@ def drive_episodes(
     variables: dict[str, str], checkpoint: Path, episodes: int, real_time_factor: float
 ) -> list[dict[str, Any]]:
     """Return the record of every episode that was driven over ROS, by a process with the variables of a node."""
-    words = ["checkpoint:=" + str(checkpoint), f"real_time_factor:={real_time_factor}"]
+    words = [f"checkpoint:={checkpoint}", f"real_time_factor:={real_time_factor}", "activate:=false"]
     robot = subprocess.Popen([sys.executable, "-m", "qsft_bringup.start", "simulator", *words], env=variables)
     try:
         driver = [sys.executable, "-m", "qsft_controller.episode_driver", "pick", "evaluation", "0", str(episodes)]

@@ -95,7 +95,7 @@ def test_an_instruction_is_followed_over_ros_as_it_is_without(checkpoint: Path, 
     )
     assert direct[0].success, "the policy does not follow its own demonstration"
     (checkpoint / POLICY_FILE).write_text(json.dumps(settings.to_json()))
-    arguments = {"checkpoint": str(checkpoint), "real_time_factor": "4.0"}
+    arguments = {"checkpoint": str(checkpoint), "real_time_factor": "4.0", "activate": "false"}
     with BringUp(tmp_path / "log.txt", "simulator", **arguments) as robot:
         driver = [sys.executable, "-m", "qsft_controller.episode_driver", "pick", "recording", str(EPISODE), "1"]
         told = subprocess.run(driver, capture_output=True, text=True)

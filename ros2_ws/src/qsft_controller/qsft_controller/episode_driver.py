@@ -1,6 +1,8 @@
-"""Runs episodes of the simulated robot as an operator would: hold, set the scene, resume the controller, instruct.
+"""Runs episodes of the simulated robot as an operator would: deactivate, set the scene, activate, instruct.
 
     python -m qsft_controller.episode_driver TASK SCENES FIRST N     one line of JSON per episode
+
+A controller that only holds would command the arm of the new scene to the posture it held in the old one.
 
 Success is what the simulator says. An episode has as many decisions as an evaluation without ROS has control steps, and
 as much time as they take. A controller that holds for a fault ends its episode as a failure, with the reason.
@@ -16,14 +18,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import rclpy
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from qsft_interfaces.action import ExecuteInstruction
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -32,8 +35,9 @@ from vlm_qsft.errors import CommandRefused
 
 LOOK_AGAIN_S = 0.2
 MOST_DECISIONS = 40
-TRIES = 5
-"""A controller that resumes while it still sees the old scene holds before its first decision, and is resumed again."""
+READY = (State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE)
+MEASURED_AGAIN = 5
+"""Joint states of the new scene before the controller is activated: by then it has heard one too."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,9 @@ class EpisodeDriver(Node):
         self._scene = self.create_client(SetParameters, "/sim_robot/set_parameters")
         self._reset = self.create_client(Trigger, "/sim_robot/reset")
         self._state = self.create_client(GetState, "/controller/get_state")
-        self._resume = self.create_client(Trigger, "/controller/resume")
-        self._hold = self.create_client(Trigger, "/controller/hold")
+        self._change = self.create_client(ChangeState, "/controller/change_state")
+        self._n_measured = 0
+        self.create_subscription(JointState, "/joint_states", self._note_measured, qos.SENSOR)
         self._n_decisions = 0
         self._goals = ActionClient(self, ExecuteInstruction, "/controller/execute_instruction")
 
@@ -89,7 +94,9 @@ class EpisodeDriver(Node):
             CommandRefused: a node does not answer, or refuses; says which and why.
         """
         # Before the scene is set: its time runs.
-        self._until(self._controller_is_active, "the controller to be activated")
+        self._until(lambda: self._state_id() in READY, "the controller to be configured")
+        if self._state_id() == State.PRIMARY_STATE_ACTIVE:
+            self._change_state(Transition.TRANSITION_DEACTIVATE)
         values = {"task": task, "scenes": scenes, "episode": episode}
         request = SetParameters.Request()
         request.parameters = [_parameter(name, value) for name, value in values.items()]
@@ -97,26 +104,26 @@ class EpisodeDriver(Node):
             if not result.successful:
                 raise CommandRefused(f"The simulated robot refuses the scene: {result.reason}")
         self._outcome = {}
-        self._call(self._hold, Trigger.Request())
         answer = self._call(self._reset, Trigger.Request())
         if not answer.success:
             raise CommandRefused(f"The simulated robot refuses the scene: {answer.message}")
         self._until(lambda: self._outcome.get("outcome") == "running", "the scene to be set up")
-        for _ in range(TRIES):
-            self._resume_controller()
-            driven = self._execute(task, episode, answer.message)
-            if driven.steps > 0:
-                break
-        return driven
+        self._n_measured = 0
+        self._until(lambda: self._n_measured >= MEASURED_AGAIN, "joint states of the new scene")
+        self._change_state(Transition.TRANSITION_ACTIVATE)
+        return self._execute(task, episode, answer.message)
 
     def _execute(self, task: str, episode: int, instruction: str) -> DrivenEpisode:
         if not self._goals.wait_for_server(timeout_sec=self._patience_s):
             raise CommandRefused("The controller offers no action execute_instruction: is it configured?")
         self._n_decisions = 0
         goal = ExecuteInstruction.Goal(instruction=instruction)
-        handle = self._answer(self._goals.send_goal_async(goal, feedback_callback=self._count))
-        if not handle.accepted:
-            raise CommandRefused(f"The controller refuses '{instruction}'; its log says why.")
+        end_s = time.monotonic() + self._patience_s
+        while not (handle := self._answer(self._goals.send_goal_async(goal, feedback_callback=self._count))).accepted:
+            # Activated, it begins once every input is there.
+            if time.monotonic() > end_s:
+                raise CommandRefused(f"The controller refuses '{instruction}'; its log says why.")
+            rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
         ended = handle.get_result_async()
         self._until(lambda: ended.done() or self._is_over(), "the episode to end")
         if not ended.done() and self._outcome["outcome"] != "success":
@@ -140,25 +147,17 @@ class EpisodeDriver(Node):
     def _count(self, message: Any) -> None:
         self._n_decisions = message.feedback.step
 
-    def _controller_is_active(self) -> bool:
-        state = self._call(self._state, GetState.Request()).current_state
-        return state.id == State.PRIMARY_STATE_ACTIVE
+    def _state_id(self) -> int:
+        return self._call(self._state, GetState.Request()).current_state.id
 
-    def _resume_controller(self) -> None:
-        """Leave the hold into which the new scene has put the controller, once its inputs are there again."""
-        refusal = ""
+    def _change_state(self, transition: int) -> None:
+        request = ChangeState.Request()
+        request.transition.id = transition
+        if not self._call(self._change, request).success:
+            raise CommandRefused("The controller does not change its state; its log says why.")
 
-        def is_active() -> bool:
-            nonlocal refusal
-            answer = self._call(self._resume, Trigger.Request())
-            refusal = answer.message
-            return answer.success or "it is active" in refusal
-
-        end_s = time.monotonic() + self._patience_s
-        while not is_active():
-            if time.monotonic() > end_s:
-                raise CommandRefused(f"The controller does not resume: {refusal}")
-            rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
+    def _note_measured(self, message: JointState) -> None:
+        self._n_measured += 1
 
     def _note_outcome(self, message: String) -> None:
         self._outcome = json.loads(message.data)
