@@ -81,6 +81,7 @@ class EpisodeDriver(Node):
         self._scene = self.create_client(SetParameters, "/sim_robot/set_parameters")
         self._reset = self.create_client(Trigger, "/sim_robot/reset")
         self._state = self.create_client(GetState, "/controller/get_state")
+        self._resume = self.create_client(Trigger, "/controller/resume")
         self._change = self.create_client(ChangeState, "/controller/change_state")
         self._n_measured = 0
         self.create_subscription(JointState, "/joint_states", self._note_measured, qos.SENSOR)
@@ -120,10 +121,13 @@ class EpisodeDriver(Node):
         goal = ExecuteInstruction.Goal(instruction=instruction)
         end_s = time.monotonic() + self._patience_s
         while not (handle := self._answer(self._goals.send_goal_async(goal, feedback_callback=self._count))).accepted:
-            # Activated, it begins once every input is there.
+            # Activated, it begins once every input is there; a busy machine may have put it into a hold before.
             if time.monotonic() > end_s:
                 raise CommandRefused(f"The controller refuses '{instruction}'; its log says why.")
-            rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
+            again_s = time.monotonic() + LOOK_AGAIN_S
+            while time.monotonic() < again_s:
+                rclpy.spin_once(self, timeout_sec=LOOK_AGAIN_S)
+            self._call(self._resume, Trigger.Request())
         ended = handle.get_result_async()
         self._until(lambda: ended.done() or self._is_over(), "the episode to end")
         if not ended.done() and self._outcome["outcome"] != "success":

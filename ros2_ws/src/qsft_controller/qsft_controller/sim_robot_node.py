@@ -184,6 +184,7 @@ class SimRobotNode(Node):
             # An episode that a reset cuts off has no outcome.
             self._episode.publish(String(data="stop"))
         self._robot.reset(scene_choice(self))
+        self._commanded_s = None
         self._reported = Outcome.NONE
         self._instruction.publish(String(data=self._robot.instruction))
         self._episode.publish(String(data=f"start: {self._robot.instruction}"))
@@ -198,11 +199,12 @@ class SimRobotNode(Node):
         return response
 
     def _command(self, message: TrajectoryMessage) -> None:
-        self._commanded_s, self._commanded_at = self._robot.now_s, time.monotonic()
         try:
             self._robot.command(trajectory_from(message))
         except CommandRefused as problem:
             self.get_logger().warning(f"Command refused: {problem}", throttle_duration_sec=1.0)
+        else:
+            self._commanded_s, self._commanded_at = self._robot.now_s, time.monotonic()
 
     def _set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Check the scene and the faults before they are taken; faults act at once, the scene at the next reset."""
