@@ -86,7 +86,7 @@ class Rig(Node):
 
     def _follow(self, message: JointTrajectory) -> None:
         self.arrivals_s.append(time.monotonic())
-        self._positions = list(message.points[0].positions)
+        self._positions = list(next(iter(message.points)).positions)
 
 
 def main() -> int:

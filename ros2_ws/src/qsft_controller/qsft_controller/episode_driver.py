@@ -23,7 +23,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from qsft_interfaces.action import ExecuteInstruction
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
