@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 FOLDER = Path(__file__).resolve().parent
@@ -100,6 +102,11 @@ class ControllerProcess:
         self.wait(future.done, f"the answer of {name}")
         return future.result()
 
+    def say(self, publisher: Publisher, message: Bool | String) -> None:
+        """Publish once the controller listens."""
+        self.wait(lambda: publisher.get_subscription_count() > 0, f"a listener of {publisher.topic_name}")
+        publisher.publish(message)
+
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -129,7 +136,7 @@ class ControllerProcess:
             typed = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
         request = SetParameters.Request(parameters=[Parameter(name=name, value=typed)])
         response: SetParameters.Response = self.call(SetParameters, "set_parameters", request)  # type: ignore
-        return response.results[0].successful
+        return next(iter(response.results)).successful
 
     def parameter_names(self) -> list[str]:
         response = self.call(ListParameters, "list_parameters", ListParameters.Request())
@@ -143,7 +150,7 @@ class ControllerProcess:
         response: GetParameters.Response = self.call(  # type: ignore[assignment]
             GetParameters, "get_parameters", GetParameters.Request(names=[name])
         )
-        return response.values[0]
+        return next(iter(response.values))
 
     def kill(self) -> None:
         self._was_ended = True

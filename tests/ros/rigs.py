@@ -33,7 +33,7 @@ class Rig:
     def wait_for_rest(self) -> float:
         """Wait until the slide is commanded to rest; return where."""
         self.controller.wait(self.arm.slide_rests, "rest of the slide")
-        return self.arm.position("slide")
+        return self.arm.slide_ways[-1].points[-1].positions[0]
 
 
 @contextmanager

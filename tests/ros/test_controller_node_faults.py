@@ -86,7 +86,7 @@ def test_a_fault_of_the_robot_holds_with_its_reason_until_resume(
     said = rig.controller.wait_for(state="holding", fault=kind)
     assert names in said["reason"]
     rest = rig.wait_for_rest()
-    rig.arm.faults = Faults(stamps_back_s=rig.arm.faults.stamps_back_s)
+    rig.arm.faults = Faults()
     count = len(rig.arm.received)
     rig.controller.wait(lambda: len(rig.arm.received) > count + 20, "commands after the fault is over")
     assert rig.controller.last["state"] == "holding"
