@@ -102,6 +102,18 @@ class ControllerProcess:
         self.wait(future.done, f"the answer of {name}")
         return future.result()
 
+    def wait_until_it_answers(self) -> None:
+        """Ask until an answer comes: a killed process is believed alive for seconds, and what it is asked is lost."""
+        client = self._node.create_client(GetState, "/controller/get_state")
+        answered: list[object] = []
+
+        def ask_again() -> bool:
+            client.call_async(GetState.Request()).add_done_callback(lambda future: answered.append(future.result()))
+            return bool(answered)
+
+        self.wait(ask_again, "an answer of the restarted node")
+        self._node.destroy_client(client)
+
     def say(self, publisher: Publisher, message: Bool | String) -> None:
         """Publish once the controller listens."""
         self.wait(lambda: publisher.get_subscription_count() > 0, f"a listener of {publisher.topic_name}")

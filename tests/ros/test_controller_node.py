@@ -145,7 +145,7 @@ def test_an_instruction_by_topic_moves_and_a_reported_success_ends_it(rig: Rig) 
     rig.controller.drive()
     rig.controller.say(rig.arm.instruction, String(data="by topic"))
     rig.wait_for_motion()
-    assert rig.controller.wait_for(instruction="by topic", state="active")["value"] == "0.7500"
+    rig.controller.wait_for(instruction="by topic", state="active", value="0.7500")
     rig.controller.say(rig.arm.success, Bool(data=True))
     rig.controller.wait_for(instruction="", state="active")
     rig.wait_for_rest()
