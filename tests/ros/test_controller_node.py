@@ -71,7 +71,7 @@ def test_the_gripper_on_its_own_topic_opens_to_its_upper_end(rig: Rig) -> None:
     rig.moving()
     rig.controller.wait(lambda: rig.arm.position("gripper") > 0.0399, "an open gripper")
     last = next(way for way in reversed(rig.arm.received) if way.joints == ("gripper",))
-    assert last.points[-1].positions == pytest.approx((0.04,))
+    assert last.points[-1].positions == pytest.approx((0.04,), abs=1e-4)
 
 
 def test_every_parameter_has_a_description_and_every_number_that_can_have_one_a_range(rig: Rig) -> None:
