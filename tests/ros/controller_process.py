@@ -130,6 +130,13 @@ class ControllerProcess:
         request = ChangeState.Request(transition=Transition(id=transition))
         return self.call(ChangeState, "change_state", request).success  # type: ignore[attr-defined]
 
+    def try_state(self, transition: int) -> None:
+        """Ask for a transition that is not possible; on Jazzy no answer comes, on Kilted a refusal."""
+        client = self._node.create_client(ChangeState, "/controller/change_state")
+        assert client.wait_for_service(timeout_sec=PATIENCE_S)
+        client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        self.wait(lambda: "No transition matching" in self.log, "the refusal")
+
     def state(self) -> str:
         return self.call(GetState, "get_state", GetState.Request()).current_state.label  # type: ignore[attr-defined]
 
