@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ def python_path() -> list[str]:
     return [str(folder) for folder in (*sources, *built)]
 
 
+def load_interfaces() -> None:
+    """Load the libraries of the built interfaces into this process, whose LD_LIBRARY_PATH was read at its start."""
+    for library in sorted((INTERFACES / "lib").glob("lib*.so")):
+        ctypes.CDLL(str(library))
+
+
 def node_environment(*, domain_id: int) -> dict[str, str]:
     """Return the variables of a node that talks to this machine only.
 
@@ -32,7 +39,7 @@ def node_environment(*, domain_id: int) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(
             [*python_path(), *filter(None, variables.get("PYTHONPATH", "").split(os.pathsep))]
         ),
-        # rcpputils looks for the type support libraries here, at run time; they find each other by themselves.
+        # The type support libraries are looked for here; they find each other by themselves.
         "LD_LIBRARY_PATH": os.pathsep.join(
             filter(None, [str(INTERFACES / "lib"), variables.get("LD_LIBRARY_PATH", "")])
         ),

@@ -28,9 +28,10 @@ if importlib.util.find_spec("rclpy") is None:
 else:
     # Process numbers of test workers follow each other, so that each has a domain of its own. Above 101 the ports of a
     # domain may be taken by other programs.
-    VARIABLES = load("environment").node_environment(domain_id=1 + os.getpid() % 100)
-    os.environ.update(VARIABLES)
-    for folder in reversed([*load("environment").python_path(), str(Path(__file__).parent)]):
+    ENVIRONMENT = load("environment")
+    os.environ.update(ENVIRONMENT.node_environment(domain_id=1 + os.getpid() % 100))
+    ENVIRONMENT.load_interfaces()
+    for folder in reversed([*ENVIRONMENT.python_path(), str(Path(__file__).parent)]):
         if folder not in sys.path:
             sys.path.insert(0, folder)
 

@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 FOLDER = Path(__file__).resolve().parent
@@ -100,6 +102,23 @@ class ControllerProcess:
         self.wait(future.done, f"the answer of {name}")
         return future.result()
 
+    def wait_until_it_answers(self) -> None:
+        """Ask until an answer comes: a killed process is believed alive for seconds, and what it is asked is lost."""
+        client = self._node.create_client(GetState, "/controller/get_state")
+        answered: list[object] = []
+
+        def ask_again() -> bool:
+            client.call_async(GetState.Request()).add_done_callback(lambda future: answered.append(future.result()))
+            return bool(answered)
+
+        self.wait(ask_again, "an answer of the restarted node")
+        self._node.destroy_client(client)
+
+    def say(self, publisher: Publisher, message: Bool | String) -> None:
+        """Publish once the controller listens."""
+        self.wait(lambda: publisher.get_subscription_count() > 0, f"a listener of {publisher.topic_name}")
+        publisher.publish(message)
+
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -110,6 +129,13 @@ class ControllerProcess:
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition))
         return self.call(ChangeState, "change_state", request).success  # type: ignore[attr-defined]
+
+    def try_state(self, transition: int) -> None:
+        """Ask for a transition that is not possible; on Jazzy no answer comes, on Kilted a refusal."""
+        client = self._node.create_client(ChangeState, "/controller/change_state")
+        assert client.wait_for_service(timeout_sec=PATIENCE_S)
+        client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        self.wait(lambda: "No transition matching" in self.log, "the refusal")
 
     def state(self) -> str:
         return self.call(GetState, "get_state", GetState.Request()).current_state.label  # type: ignore[attr-defined]
@@ -129,7 +155,7 @@ class ControllerProcess:
             typed = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
         request = SetParameters.Request(parameters=[Parameter(name=name, value=typed)])
         response: SetParameters.Response = self.call(SetParameters, "set_parameters", request)  # type: ignore
-        return response.results[0].successful
+        return next(iter(response.results)).successful
 
     def parameter_names(self) -> list[str]:
         response = self.call(ListParameters, "list_parameters", ListParameters.Request())
@@ -143,7 +169,7 @@ class ControllerProcess:
         response: GetParameters.Response = self.call(  # type: ignore[assignment]
             GetParameters, "get_parameters", GetParameters.Request(names=[name])
         )
-        return response.values[0]
+        return next(iter(response.values))
 
     def kill(self) -> None:
         self._was_ended = True

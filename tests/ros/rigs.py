@@ -31,9 +31,11 @@ class Rig:
         )
 
     def wait_for_rest(self) -> float:
-        """Wait until the slide is commanded to rest; return where."""
+        """Wait until the slide has come to rest where it was commanded to; return where."""
         self.controller.wait(self.arm.slide_rests, "rest of the slide")
-        return self.arm.position("slide")
+        rest = self.arm.slide_ways[-1].points[-1].positions[0]
+        self.controller.wait(lambda: abs(self.arm.position("slide") - rest) < 1e-9, "the end of the way")
+        return rest
 
 
 @contextmanager

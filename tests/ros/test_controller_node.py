@@ -40,12 +40,13 @@ def test_the_lifecycle_goes_through_its_states_under_the_services_of_the_standar
     rest = rig.wait_for_rest()
     assert controller.change_state(Transition.TRANSITION_ACTIVATE)
     controller.wait_for(state="active")
-    assert arm.position("slide") == pytest.approx(rest, abs=1e-6)
+    assert arm.position("slide") == pytest.approx(rest, abs=1e-4)  # the measurement it starts from is a message old
     assert controller.change_state(Transition.TRANSITION_DEACTIVATE)
     assert controller.change_state(Transition.TRANSITION_CLEANUP)
     assert controller.state() == "unconfigured"
     assert controller.change_state(Transition.TRANSITION_CONFIGURE)
-    assert controller.change_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN) is False  # not from here
+    controller.try_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)  # not from here
+    assert controller.state() == "inactive"
     assert controller.change_state(Transition.TRANSITION_INACTIVE_SHUTDOWN)
     assert controller.state() == "finalized"
     assert controller.close() == 0
@@ -71,7 +72,7 @@ def test_the_gripper_on_its_own_topic_opens_to_its_upper_end(rig: Rig) -> None:
     rig.moving()
     rig.controller.wait(lambda: rig.arm.position("gripper") > 0.0399, "an open gripper")
     last = next(way for way in reversed(rig.arm.received) if way.joints == ("gripper",))
-    assert last.points[-1].positions == pytest.approx((0.04,))
+    assert last.points[-1].positions == pytest.approx((0.04,), abs=1e-4)
 
 
 def test_every_parameter_has_a_description_and_every_number_that_can_have_one_a_range(rig: Rig) -> None:
@@ -101,11 +102,11 @@ def test_a_robot_that_does_not_fit_the_policy_stays_unconfigured_and_the_reason_
 
 def test_the_emergency_stop_by_topic_brakes_and_only_clear_and_resume_move_again(rig: Rig) -> None:
     rig.moving()
-    rig.arm.stop.publish(Bool(data=True))
+    rig.controller.say(rig.arm.stop, Bool(data=True))
     said = rig.controller.wait_for(state="stopped", fault="emergency_stop")
     assert said["controller level"] == str(int.from_bytes(DiagnosticStatus.ERROR, "little"))
     rest = rig.wait_for_rest()
-    rig.arm.stop.publish(Bool(data=False))  # letting go of the button changes nothing
+    rig.controller.say(rig.arm.stop, Bool(data=False))  # letting go of the button changes nothing
     refused = rig.controller.trigger("resume")
     assert not refused.success and "stopped" in refused.message
     assert rig.controller.trigger("clear_stop").success
@@ -143,20 +144,20 @@ def test_hold_and_resume_by_service(rig: Rig) -> None:
 
 def test_an_instruction_by_topic_moves_and_a_reported_success_ends_it(rig: Rig) -> None:
     rig.controller.drive()
-    rig.arm.instruction.publish(String(data="by topic"))
+    rig.controller.say(rig.arm.instruction, String(data="by topic"))
     rig.wait_for_motion()
-    assert rig.controller.wait_for(instruction="by topic", state="active")["value"] == "0.7500"
-    rig.arm.success.publish(Bool(data=True))
+    rig.controller.wait_for(instruction="by topic", state="active", value="0.7500")
+    rig.controller.say(rig.arm.success, Bool(data=True))
     rig.controller.wait_for(instruction="", state="active")
     rig.wait_for_rest()
 
 
 def test_an_empty_instruction_is_refused_by_topic_and_the_old_one_goes_on(rig: Rig) -> None:
     rig.moving("the old one")
-    rig.arm.instruction.publish(String(data="  "))
+    rig.controller.say(rig.arm.instruction, String(data="  "))
     rig.controller.wait(lambda: "at least one word" in rig.controller.log, "the refusal")
     rig.wait_for_motion()
-    assert rig.controller.last["instruction"] == "the old one"
+    rig.controller.wait_for(instruction="the old one", state="active")
 
 
 def test_the_annotated_picture_shows_values_over_the_camera(rig: Rig) -> None:

@@ -86,7 +86,7 @@ def test_a_fault_of_the_robot_holds_with_its_reason_until_resume(
     said = rig.controller.wait_for(state="holding", fault=kind)
     assert names in said["reason"]
     rest = rig.wait_for_rest()
-    rig.arm.faults = Faults(stamps_back_s=rig.arm.faults.stamps_back_s)
+    rig.arm.faults = Faults()
     count = len(rig.arm.received)
     rig.controller.wait(lambda: len(rig.arm.received) > count + 20, "commands after the fault is over")
     assert rig.controller.last["state"] == "holding"
@@ -182,6 +182,7 @@ def test_a_killed_controller_leaves_an_arm_that_comes_to_rest_and_can_be_started
     rig.controller.diagnostics.clear()
     count = len(rig.arm.slide_ways)
     rig.controller.start()
+    rig.controller.wait_until_it_answers()
     rig.controller.drive()
     rig.controller.wait(lambda: len(rig.arm.slide_ways) > count, "a command after the restart")
     first = rig.arm.slide_ways[count].points[0]

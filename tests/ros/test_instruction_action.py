@@ -78,7 +78,7 @@ def test_a_goal_moves_the_arm_gives_feedback_and_ends_with_success(rig: Rig, cli
     assert client.feedback[0].value == 0.75
     assert list(client.feedback[0].action) == [1.0, 0.0, 1.0]
     assert 0 < client.feedback[0].time_share < client.feedback[2].time_share < 1
-    rig.arm.success.publish(Bool(data=True))
+    rig.controller.say(rig.arm.success, Bool(data=True))
     status, result = client.result(handle)
     assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True)
     assert "reported as done" in result.reason

@@ -151,8 +151,9 @@ class ToolActionMapping:
                 action[:, self._rest_columns], goal=goal[self._rest], measured=measured[self._rest]
             )
         box = tool.workspace
-        for step, row in enumerate(action.astype(np.float64)):
-            change = np.array([0.0 if column is None else row[column] for column in self._columns])
+        zero = np.zeros(len(action))
+        changes = np.stack([zero if column is None else action[:, column] for column in self._columns], axis=1)
+        for step, change in enumerate(changes.astype(np.float64)):
             place = np.clip(place + change[:3] * tool.move_scale_m, box.lower_m, box.upper_m)
             largest = np.array(tool.largest_turn_rad)
             turn = np.clip(turn + change[3:] * tool.turn_scale_rad, -largest, largest)

@@ -58,7 +58,7 @@ class ControllerNode(LifecycleNode):
         self._complaint = ""
         self._first_instruction = ""
         self._is_active = False
-        self._timers = []
+        self._control_timers = []
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENT)
         self._annotated = self.create_publisher(Image, "~/annotated_image", qos.EVENT)
         self._scores = None
@@ -94,7 +94,7 @@ class ControllerNode(LifecycleNode):
             self._server = InstructionServer(self, self._drive)
         clock = self.get_clock() if self._drive.clock.is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
         period_s = self._drive.controller.settings.period_s
-        self._timers = [self.create_timer(period_s, self._tick, clock=clock)]
+        self._control_timers = [self.create_timer(period_s, self._tick, clock=clock)]
         self._complaint = ""
         # Only once: an arm that is activated again does not set out by itself.
         self._first_instruction = text(self, "instruction")
@@ -150,9 +150,9 @@ class ControllerNode(LifecycleNode):
         return self._drive is None or self._drive.is_at_rest
 
     def _close(self) -> None:
-        for timer in self._timers:
+        for timer in self._control_timers:
             self.destroy_timer(timer)
-        self._timers = []
+        self._control_timers = []
         if self._server is not None:
             self._server.close()
         if self._drive is not None:

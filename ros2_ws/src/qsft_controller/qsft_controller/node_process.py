@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -62,7 +63,7 @@ def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments:
     executor.add_node(node)
     try:
         while rclpy.ok() and not signals:
-            executor.spin_once(timeout_sec=0.2)
+            _spin_once(executor, node)
         if signals and hasattr(node, "end"):
             _let_end(node, executor, longest_end_s)  # pyright: ignore[reportArgumentType]
     except (ExternalShutdownException, KeyboardInterrupt):
@@ -75,6 +76,16 @@ def run(make_node: Callable[[], Node], *, longest_end_s: float = 2.0, arguments:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin_once(executor, node: Node) -> None:
+    """Wait for work and do it. On Jazzy an impossible lifecycle transition raises out of here: it is refused."""
+    try:
+        executor.spin_once(timeout_sec=0.2)
+    except RCLError as error:
+        if "Transition is not registered" not in str(error):
+            raise
+        node.get_logger().error(f"Refused a transition that is not possible from this state. {error}")
 
 
 def _let_end(node: EndingNode, executor, longest_end_s: float) -> None:
