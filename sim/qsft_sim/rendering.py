@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-import mujoco
 import numpy as np
 from jaxtyping import UInt8
 
+from qsft_sim.engine import mujoco
 from qsft_sim.ray_caster import RayCaster
 from vlm_qsft.errors import RenderingUnavailable, UnknownName
 
@@ -166,9 +166,11 @@ def _make_context(name: str, width: int, height: int):
             from mujoco.osmesa import GLContext
         context = GLContext(width, height)
         context.make_current()
-    except (ImportError, AttributeError, RuntimeError) as error:
+    except (ImportError, AttributeError, RuntimeError, ValueError) as error:
+        device = os.environ.get("MUJOCO_EGL_DEVICE_ID")
+        chosen = "" if device is None else f" MUJOCO_EGL_DEVICE_ID is '{device}': unset it."
         raise RenderingUnavailable(
-            f"Rendering back end '{name}' gave no context: {error}. {INSTALL_HINT} "
+            f"Rendering back end '{name}' gave no context: {error}.{chosen} {INSTALL_HINT} "
             "The ray caster (back end 'rays') works without."
         ) from error
     return context

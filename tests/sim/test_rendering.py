@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 
-import mujoco
 import numpy as np
 import pytest
 
+from qsft_sim.engine import mujoco
 from qsft_sim.environment import EnvironmentSettings, TabletopEnvironment
 from qsft_sim.rendering import choose_back_end, make_renderer
-from vlm_qsft.errors import UnknownName
+from vlm_qsft.errors import RenderingUnavailable, UnknownName
 
 
 def has_opengl() -> bool:
@@ -119,3 +119,22 @@ def test_a_renderer_closes_twice_and_a_program_that_forgets_to_close_ends_withou
         [sys.executable, "-c", program], env=environment_variables, capture_output=True, text=True, check=True
     )
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "osmesa"])
+def test_a_setting_of_mujoco_that_does_not_work_here_breaks_nothing(choice: str) -> None:
+    program = (
+        "import os\n"
+        "from qsft_sim.rendering import choose_back_end\n"
+        "print(choose_back_end().name, os.environ['MUJOCO_GL'])"
+    )
+    environment = {**os.environ, "MUJOCO_GL": choice, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ended.stdout.split() == [choose_back_end().name, choice], ended.stderr
+
+
+@pytest.mark.skipif(not has_opengl() or choose_back_end().name != "egl", reason="no EGL on this machine")
+def test_a_device_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "first")
+    with pytest.raises(RenderingUnavailable, match=r"MUJOCO_EGL_DEVICE_ID is 'first': unset it"):
+        make_renderer(TabletopEnvironment(EnvironmentSettings(cameras=())).world.model, (16, 16))
