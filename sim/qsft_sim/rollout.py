@@ -34,6 +34,7 @@ def roll_out(
     episode: int,
     settings: Mapping[str, Setting],
     simulator: Mapping[str, Setting],
+    identity: str = "",
     scene: Scene | None = None,
     observer: TraceObserver | None = None,
 ) -> EpisodeResult:
@@ -47,6 +48,7 @@ def roll_out(
         episode: number of the scene.
         settings: of the policy, stored with the result.
         simulator: see `EpisodeResult`, stored with the result.
+        identity: of the policy, likewise.
         scene: instead of the one that (base, task, episode) name: for the same table under another instruction.
         observer: keeps what the report shows.
 
@@ -91,6 +93,7 @@ def roll_out(
         first_value=float(values[0]),
         settings=dict(settings),
         simulator=dict(simulator),
+        policy=identity,
     )
 
 
