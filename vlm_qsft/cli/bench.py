@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
+import os
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.arguments import CommandParser, one_of, place
 from vlm_qsft.errors import MissingDependency
 
 SUBJECTS = {
@@ -21,7 +23,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser("bench", description="Measure, print the result and write it as JSON.")
     subjects = "; ".join(f"{name}: {text}" for name, text in SUBJECTS.items())
     parser.add_argument("subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy}", help=subjects)
-    parser.add_argument("--out", type=Path, help="JSON file (default: runs/bench/SUBJECT.json)")
+    parser.add_argument("--out", type=place, help="JSON file (default: runs/bench/SUBJECT.json)")
     return parser
 
 
@@ -30,6 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         MissingDependency: this is an installed copy; the benchmarks stand in the checkout only.
+        StorageError: the result cannot be written.
     """
     subject: str = arguments.subject
     out: Path = arguments.out or Path("runs/bench") / f"{subject}.json"
@@ -39,8 +42,13 @@ def run(arguments: argparse.Namespace) -> None:
             f"{program} does not exist: benchmarks come with the checkout, not with the installed package. "
             "Run `qsft bench` from a clone of the repository."
         )
+    from vlm_qsft.data.storage import storage_errors  # loads pyarrow: not for --help
+
     print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(out):  # found now, not after minutes
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
     specification = importlib.util.spec_from_file_location(f"bench_{subject}", program)
     assert specification is not None and specification.loader is not None  # it is a file that exists
     module = importlib.util.module_from_spec(specification)
