@@ -18,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "types"}
+_ROOT_MODULES = {"errors", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "processes": {"errors"},
+    "settings_record": {"errors"},
     "tokens": _ROOT_MODULES,
     "images": _ROOT_MODULES,
     "presets": _ROOT_MODULES,
@@ -154,7 +156,8 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import vlm_qsft",
-        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
+        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.processes, vlm_qsft.settings_record",
+        "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
         "import vlm_qsft.control",
         "import vlm_qsft.cli.main",
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vlm_qsft.cli.run_folder import RunFolder, flat, open_run
+from vlm_qsft.cli.run_folder import RunFolder, open_run
 from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.errors import DatasetError, InvalidSetting
 
@@ -61,7 +61,3 @@ def test_a_run_that_was_killed_in_its_first_moment_is_begun_again(tmp_path: Path
         (tmp_path / name).write_text("{")
     begin(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "settings.json", "stages"]
-
-
-def test_nested_settings_become_dotted_names() -> None:
-    assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}

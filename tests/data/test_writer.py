@@ -93,7 +93,7 @@ def test_two_writers_of_one_folder_are_refused(tmp_path: Path):
 def test_other_settings_are_refused_by_name(tmp_path: Path):
     open_writer(tmp_path, recipe={"seed": 1}).close()
     other = LabelSettings("binary01", 0.9, "script")
-    with pytest.raises(DatasetError, match=r"labels\.gamma: 0\.5 before, 0\.9 now; recipe\.seed: 1 before, 2 now"):
+    with pytest.raises(InvalidSetting, match=r"labels\.gamma was 0\.5, is 0\.9 now; recipe\.seed was 1, is 2 now"):
         open_writer(tmp_path, recipe={"seed": 2}, labels=other)
 
 
@@ -109,7 +109,7 @@ def test_write_episodes_returns_at_once_on_its_own_result_and_refuses_another(da
     before = content(dataset_root)
     write_episodes(dataset_root, SCHEMA, list(range(6)), never, labels=LABELS)
     assert content(dataset_root) == before
-    with pytest.raises(DatasetError, match=r"recipe\.episodes: 6 before, 7 now"):
+    with pytest.raises(InvalidSetting, match=r"recipe\.episodes was 6, is 7 now"):
         write_episodes(dataset_root, SCHEMA, list(range(7)), never, labels=LABELS)
 
 

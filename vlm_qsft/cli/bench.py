@@ -7,6 +7,7 @@ import errno
 import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 from vlm_qsft.cli.arguments import CommandParser, one_of, place
 from vlm_qsft.errors import MissingDependency
@@ -36,12 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     subject: str = arguments.subject
     out: Path = arguments.out or Path("runs/bench") / f"{subject}.json"
-    program = Path(__file__).resolve().parents[2] / "benchmarks" / f"bench_{subject}.py"
-    if not program.is_file():
-        raise MissingDependency(
-            f"{program} does not exist: benchmarks come with the checkout, not with the installed package. "
-            "Run `qsft bench` from a clone of the repository."
-        )
+    benchmark = load_benchmark(subject)
     from vlm_qsft.data.storage import storage_errors  # loads pyarrow: not for --help
 
     print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
@@ -49,8 +45,23 @@ def run(arguments: argparse.Namespace) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
+    benchmark.main(["--out", str(out)])
+
+
+def load_benchmark(subject: str) -> ModuleType:
+    """Return the program of a benchmark; its `main` takes the words of a command line.
+
+    Raises:
+        MissingDependency: this is an installed copy.
+    """
+    program = Path(__file__).resolve().parents[2] / "benchmarks" / f"bench_{subject}.py"
+    if not program.is_file():
+        raise MissingDependency(
+            f"{program} does not exist: benchmarks come with the checkout, not with the installed package. "
+            "Run `qsft bench` from a clone of the repository."
+        )
     specification = importlib.util.spec_from_file_location(f"bench_{subject}", program)
     assert specification is not None and specification.loader is not None  # it is a file that exists
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    module.main(["--out", str(out)])
+    return module

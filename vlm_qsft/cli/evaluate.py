@@ -7,6 +7,7 @@ import argparse
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import DEVICES
 
 SCENES = ("evaluation", "tuning")
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker
     from vlm_qsft.model import load_checkpoint
     from vlm_qsft.policy import QPolicy
-    from vlm_qsft.training.device import resolve_device, usable_cores
+    from vlm_qsft.training.device import resolve_device
 
     checkpoint = load_checkpoint(arguments.checkpoint, "cpu")
     environment = EnvironmentSettings.of_robot(

@@ -11,13 +11,14 @@ from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.presets import PRESETS, preset_named
+from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import BEHAVIOR_ONLY, Q_ONLY, TokenSettings, TrainSettings
 
 PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
     "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
     "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
-    "augmentation", "validation_fraction", "seed", "device", "precision",
+    "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
@@ -79,7 +80,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     # Heavy imports come after everything that flags can be wrong about: on a busy machine they take seconds.
     from vlm_qsft.training import train_behavior, train_q
-    from vlm_qsft.training.device import usable_cores
 
     progress, workers = NamedProgress(), usable_cores()
     print(f"Training the {arguments.phase} phase on {arguments.data} for {settings.steps} steps.", flush=True)

@@ -10,7 +10,6 @@ from vlm_qsft.data.labels import (
     episode_returns,
     monte_carlo_returns,
 )
-from vlm_qsft.data.processes import run_tasks
 from vlm_qsft.data.quantiles import exact_quantiles
 from vlm_qsft.data.reader import DatasetReader, Transition
 from vlm_qsft.data.recording import write_episodes
@@ -37,7 +36,6 @@ __all__ = [
     "exact_quantiles",
     "monte_carlo_returns",
     "open_frames",
-    "run_tasks",
     "split_episodes",
     "write_episodes",
 ]

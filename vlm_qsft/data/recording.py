@@ -5,21 +5,23 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
-from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.staging import FOLDER, stage_episode
-from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
+from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
 
 
 @dataclass(frozen=True)
-class StagingTask[Job]:
-    """Makes and stages one episode; what a worker process needs besides the job."""
+class JobStager[Job]:
+    """Makes and stages the episodes of jobs, in whatever process it is made."""
 
     root: Path
     schema: DatasetSchema
@@ -27,9 +29,9 @@ class StagingTask[Job]:
     image_format: str
     make_episode: Callable[[Job], Episode]
 
-    def __call__(self, item: tuple[int, Job]) -> int:
+    def __call__(self, numbered: tuple[int, Job]) -> int:
         """Make the episode of (index, job), stage it and return the index."""
-        index, job = item
+        index, job = numbered
         stage_episode(
             self.root,
             index,
@@ -67,7 +69,8 @@ def write_episodes[Job](
         recipe: whatever decides the content besides the jobs (seed, task, mixture): a different one is refused. The
             number of episodes is added to it.
     Raises:
-        DatasetError: begun or finalized with other settings, or a folder with other files in it.
+        InvalidSetting: begun or finalized with other settings.
+        DatasetError: finalized by something else, or a folder with other files in it.
         InUse: another process writes it.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
@@ -82,17 +85,12 @@ def write_episodes[Job](
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
         waiting = [(index, job) for index, job in enumerate(jobs) if not writer.has_episode(index)]
-        complete = len(jobs) - len(waiting)
-
-        def note(index: int) -> None:
-            nonlocal complete
+        stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode)
+        staged = run_in_order(stage_jobs, waiting, workers=workers)
+        for complete, index in enumerate(staged, start=len(jobs) - len(waiting) + 1):
             writer.note_staged(index)
-            complete += 1
             if progress is not None:
                 progress(complete, len(jobs))
-
-        task = StagingTask(root, schema, labels, image_format, make_episode)
-        run_tasks(task, waiting, workers=workers, note=note)
         writer.finalize()
 
 
@@ -100,7 +98,8 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     """Refuse to take a finalized data set for the one that is asked for.
 
     Raises:
-        DatasetError: names every difference.
+        InvalidSetting: names every difference.
+        DatasetError: it does not say how it was made.
     """
     path = root / LABELS_PATH
     if not path.exists():
@@ -108,4 +107,4 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     record = read_json(path)
     asked = {**labels.to_record(), "recipe": dict(recipe)}
     begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_plan(root, begun=begun, asked=asked)
+    refuse_other_settings(root, begun=begun, asked=asked)

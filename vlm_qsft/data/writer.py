@@ -16,8 +16,9 @@ from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.staging import ENCODERS, FOLDER, PLAN_NAME, stage_episode, staged_indices
-from vlm_qsft.data.storage import remove_partials, storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import remove_partials, storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.settings_record import refuse_other_settings
 
 INFO_PATH = "meta/info.json"
 LABELS_PATH = "meta/labels.json"
@@ -53,7 +54,8 @@ class DatasetWriter:
             image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
             recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
         Raises:
-            DatasetError: finalized already, begun with other settings, or a folder with other files in it.
+            DatasetError: finalized already, or a folder with other files in it.
+            InvalidSetting: begun with other settings.
             InUse: another process writes it.
             StorageError: no permission or disk full.
         """
@@ -147,7 +149,7 @@ class DatasetWriter:
             shutil.rmtree(self.root / "data", ignore_errors=True)
             os.replace(target / "data", self.root / "data")
             os.replace(target / "meta", self.root / "meta")
-            sync_folder(self.root)
+            sync_path(self.root)
             shutil.rmtree(self.root / FOLDER, ignore_errors=True)
         self.close()
 
@@ -168,7 +170,7 @@ class DatasetWriter:
         if not path.exists():
             write_durably(path, json.dumps(plan, indent=2).encode())
             return
-        refuse_other_plan(self.root, begun=read_json(path), asked=json.loads(json.dumps(plan)))
+        refuse_other_settings(self.root, begun=read_json(path), asked=plan)
 
 
 def is_finalized(root: Path) -> bool:
@@ -188,42 +190,3 @@ def refuse_foreign(root: Path) -> None:
             f"{root} is not empty ({', '.join(found[:3])}) and holds no data set that this command began. "
             "Write to another folder."
         )
-
-
-def refuse_other_plan(root: Path, *, begun: dict[str, dict | str], asked: dict[str, dict | str]) -> None:
-    """Refuse to continue a data set with other settings than it was begun with.
-
-    Raises:
-        DatasetError: names every setting that differs, with both values.
-    """
-    before, now = flat(begun), flat(asked)
-    differences = [
-        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
-        for name in sorted(before | now)
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise DatasetError(
-            f"{root} was begun with other settings ({'; '.join(differences)}). "
-            "Use the same settings to continue, or another folder."
-        )
-
-
-def flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return a nested record with dotted names."""
-    result: dict[str, object] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            result |= flat(value, f"{prefix}{name}.")
-        else:
-            result[prefix + name] = value
-    return result
-
-
-def sync_path(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,7 @@ from vlm_qsft.data.folder_lock import contents
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import DatasetError, InvalidSetting
+from vlm_qsft.settings_record import refuse_other_settings
 
 RECORD_FILE = "settings.json"
 
@@ -30,30 +31,16 @@ def agree_on_settings(out: Path, asked: Mapping[str, Any]) -> None:
         StorageError: nothing can be written there.
     """
     path, found = out / RECORD_FILE, contents(out)
-    asked = json.loads(json.dumps(asked))
-    if not found:
-        write_durably(path, json.dumps(asked, indent=2).encode())
-        return
     begun = _read_record(path) if path in found else {}
-    if begun.keys() != asked.keys():
+    if found and begun.keys() != asked.keys():
         raise InvalidSetting(
             f"{out} is not empty ({', '.join(other.name for other in found[:3])}) and was not begun by this command. "
             "Choose another folder."
         )
-    if found == [path]:
+    if found in ([], [path]):
         write_durably(path, json.dumps(asked, indent=2).encode())
         return
-    before, now = _flat(begun), _flat(asked)
-    differences = [
-        f"{name} was {before.get(name, 'absent')}, is {now.get(name, 'absent')} now"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise InvalidSetting(
-            f"{out} was begun with other settings: {'; '.join(differences)}. "
-            "Use the same ones to continue it, or another folder."
-        )
+    refuse_other_settings(out, begun=begun, asked=asked)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -62,13 +49,3 @@ def _read_record(path: Path) -> dict[str, Any]:
         return read_json(path)
     except DatasetError:
         return {}
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, content in document.items():
-        if isinstance(content, Mapping):
-            flat |= _flat(content, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = content
-    return flat
