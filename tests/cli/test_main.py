@@ -68,10 +68,9 @@ def test_interrupting_gives_status_130_and_says_that_it_continues(tmp_path: Path
     assert process.stdout is not None
     assert "smoke" in process.stdout.readline()  # it has begun
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=60)
+    _, complaint = process.communicate()
     assert process.returncode == 130, complaint
-    # Not the last line on every machine: a process that was beginning may still complain of its lost parent.
-    assert any(line.startswith("Interrupted.") for line in complaint.splitlines()), complaint
+    assert complaint.strip().splitlines()[-1].startswith("Interrupted."), complaint
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -104,9 +103,9 @@ def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert "smoke" in process.stdout.readline()
     process.terminate()
-    _, complaint = process.communicate(timeout=60)
+    _, complaint = process.communicate()
     assert process.returncode == 143, complaint
-    assert complaint.strip().splitlines()[-1].startswith("Interrupted.")
+    assert complaint.strip().splitlines()[-1].startswith("Interrupted."), complaint
 
 
 def test_closed_streams_never_become_a_file_of_the_run(tmp_path: Path, data: Path) -> None:
