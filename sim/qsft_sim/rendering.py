@@ -166,11 +166,9 @@ def _make_context(name: str, width: int, height: int):
             from mujoco.osmesa import GLContext
         context = GLContext(width, height)
         context.make_current()
-    except (ImportError, AttributeError, RuntimeError, ValueError) as error:
-        device = os.environ.get("MUJOCO_EGL_DEVICE_ID")
-        chosen = "" if device is None else f" MUJOCO_EGL_DEVICE_ID is '{device}': unset it."
+    except (ImportError, AttributeError, RuntimeError) as error:
         raise RenderingUnavailable(
-            f"Rendering back end '{name}' gave no context: {error}.{chosen} {INSTALL_HINT} "
+            f"Rendering back end '{name}' gave no context: {error}. {INSTALL_HINT} "
             "The ray caster (back end 'rays') works without."
         ) from error
     return context
@@ -198,8 +196,14 @@ def _egl_problem() -> str | None:
     devices, count = (ctypes.c_void_p * 16)(), ctypes.c_int()
     if not query(16, devices, ctypes.byref(count)) or count.value == 0:
         return "no device (is libgl1-mesa-dri installed?)"
+    candidates, chosen = devices[: count.value], os.environ.get("MUJOCO_EGL_DEVICE_ID")
+    if chosen is not None:
+        # MuJoCo takes this one and no other.
+        if not chosen.isdecimal() or int(chosen) >= count.value:
+            return f"MUJOCO_EGL_DEVICE_ID is '{chosen}', expected 0 to {count.value - 1}: unset it"
+        candidates = [devices[int(chosen)]]
     library.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    for device in devices[: count.value]:
+    for device in candidates:
         display = display_of(_EGL_PLATFORM_DEVICE_EXT, device, None)
         if display and library.eglInitialize(display, None, None):
             return None

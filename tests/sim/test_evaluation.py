@@ -171,7 +171,7 @@ def test_results_of_another_policy_are_not_continued(tmp_path: Path) -> None:
         )
 
     assert evaluate_policy("a" * 64, 1)[0].policy == "a" * 64
-    with pytest.raises(InvalidSetting, match=r"policy: a{16} before, b{16} now"):
+    with pytest.raises(InvalidSetting, match=r"policy was a{16}, is b{16} now"):
         evaluate_policy("b" * 64, 1)
     assert len(evaluate_policy("a" * 64, 2)) == 2
 

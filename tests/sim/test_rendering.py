@@ -13,7 +13,7 @@ import pytest
 from qsft_sim.engine import mujoco
 from qsft_sim.environment import EnvironmentSettings, TabletopEnvironment
 from qsft_sim.rendering import choose_back_end, make_renderer
-from vlm_qsft.errors import RenderingUnavailable, UnknownName
+from vlm_qsft.errors import UnknownName
 
 
 def has_opengl() -> bool:
@@ -134,7 +134,14 @@ def test_a_setting_of_mujoco_that_does_not_work_here_breaks_nothing(choice: str)
 
 
 @pytest.mark.skipif(not has_opengl() or choose_back_end().name != "egl", reason="no EGL on this machine")
-def test_a_device_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "first")
-    with pytest.raises(RenderingUnavailable, match=r"MUJOCO_EGL_DEVICE_ID is 'first': unset it"):
-        make_renderer(TabletopEnvironment(EnvironmentSettings(cameras=())).world.model, (16, 16))
+@pytest.mark.parametrize("device", ["first", "", "-1", "4711"])
+def test_a_device_that_does_not_exist_is_named(device: str) -> None:
+    program = (
+        "from qsft_sim.rendering import choose_back_end\n"
+        "from vlm_qsft.errors import RenderingUnavailable\n"
+        "try:\n    choose_back_end('egl')\nexcept RenderingUnavailable as error:\n    print(error)"
+    )
+    environment = {**os.environ, "MUJOCO_EGL_DEVICE_ID": device, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert f"MUJOCO_EGL_DEVICE_ID is '{device}', expected 0 to" in ended.stdout
+    assert ended.stderr == ""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 LARGEST_COUNT = 1_000_000
 """Of episodes, pixels, processes: beyond it a list of them alone fills the memory, and it is a slip of the hand."""
@@ -45,6 +48,10 @@ class CommandParser(argparse.ArgumentParser):
         if left_over:
             raise InvalidSetting(f"`{self.prog}` takes no argument '{left_over[0]}'. See `{self.prog} --help`.")
         return namespace
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help; argparse itself would not tell that nothing can be written there."""
+        print(self.format_help(), end="", file=file, flush=True)
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Iterable
-from dataclasses import fields, replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from vlm_qsft.cli.arguments import CommandParser
-
-_TYPES = {"int": int, "float": float, "str": str}
+from vlm_qsft.cli.arguments import CommandParser, one_of
 
 
 def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]) -> None:
@@ -19,16 +17,20 @@ def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]
 
     The help of a flag is what the record's docstring says about the field.
     """
-    annotations = {field.name: str(field.type) for field in fields(record)}
+    hints = get_type_hints(record)
     meanings = attribute_meanings(record)
     for name in names:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            type=_TYPES.get(annotations[name], str),  # a choice of words is checked by the record
+            type=_argument_type(hints[name], name),
             default=argparse.SUPPRESS,
             help=meanings.get(name, "").replace("%", "%%"),
         )
+
+
+def _argument_type(hint: Any, name: str) -> Callable[[str], Any]:
+    return one_of(name.replace("_", " "), get_args(hint)) if get_origin(hint) is Literal else hint
 
 
 def attribute_meanings(record: type) -> dict[str, str]:
