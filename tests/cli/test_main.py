@@ -108,6 +108,33 @@ def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
     assert complaint.strip().splitlines()[-1].startswith("Interrupted."), complaint
 
 
+INTERRUPTED_IN_A_FINALISER = """
+import signal, sys, threading
+from vlm_qsft.cli import main
+
+class Finalised:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+
+def run(words):
+    Finalised()
+    threading.Event().wait()
+
+main._run = run
+sys.exit(main.main(["demo"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_that_python_drops_is_heard_all_the_same(number: signal.Signals, status: int) -> None:
+    """It was lost while torch was imported: the command went on as if nobody had pressed Ctrl-C."""
+    words = [sys.executable, "-c", INTERRUPTED_IN_A_FINALISER, str(int(number))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    ended = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert ended.returncode == status
+    assert ended.stderr == "Interrupted. What was complete is kept: the same command continues.\n"
+
+
 def test_closed_streams_never_become_a_file_of_the_run(tmp_path: Path, data: Path) -> None:
     """The first file that is opened takes the number of a closed stream, and what is printed goes into it."""
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}

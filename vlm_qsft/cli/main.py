@@ -33,6 +33,9 @@ SUCCESS, USER_ERROR = 0, 2
 BY_SIGNAL = 128
 """Plus the number of the signal: the status of what a signal ended, as shells count."""
 
+SENT_AGAIN_AFTER_S = 0.05
+"""Far longer than a finaliser takes, and shorter than somebody waits before pressing Ctrl-C again."""
+
 # What an operating system says when nothing can be written, and what its user can do.
 _STORAGE_REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and run the same command again: it continues where it stopped",
@@ -122,6 +125,8 @@ def _prepare_process() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an instruction may hold what the terminal cannot show
     threading.excepthook = _thread_problem
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _dropped_problem
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {' '.join(str(message).split())}\n"
     # Threads that spin while they wait take the cores from the processes that record and evaluate.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -133,6 +138,16 @@ def _thread_problem(problem: threading.ExceptHookArgs) -> None:
     # The thread that writes TensorBoard's files hands a full disk to the main thread, which says it in one line.
     if not (isinstance(problem.exc_value, OSError) and problem.exc_value.errno in _STORAGE_REMEDIES):
         threading.__excepthook__(problem)
+
+
+def _dropped_problem(problem: sys.UnraisableHookArgs) -> None:
+    # Python drops whatever is raised while it finalises an object, also Ctrl-C: about one of twenty is lost while torch
+    # is imported. It is sent again as soon as that is over; if it is lost again, this is called again.
+    if isinstance(problem.exc_value, KeyboardInterrupt):
+        number = signal.SIGTERM if isinstance(problem.exc_value, Terminated) else signal.SIGINT
+        threading.Timer(SENT_AGAIN_AFTER_S, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(problem)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
