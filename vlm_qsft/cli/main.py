@@ -53,8 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
-    # Threads that spin while they wait take the cores from the processes that record and evaluate.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         _run(words)
         sys.stdout.flush()
