@@ -9,10 +9,10 @@ from fractions import Fraction
 from functools import lru_cache, partial
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
 from qsft_sim.demonstrators import Demonstrator
+from qsft_sim.engine import mujoco
 from qsft_sim.environment import CONTROL_HZ, STATE_NAMES, EnvironmentSettings, TabletopEnvironment
 from qsft_sim.qualities import quality_named
 from qsft_sim.seeds import RECORDING, policy_seed, quality_seed, scene_seed
