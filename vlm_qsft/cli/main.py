@@ -128,8 +128,6 @@ def _prepare_process() -> None:
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _dropped_problem
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {' '.join(str(message).split())}\n"
-    # Threads that spin while they wait take the cores from the processes that record and evaluate.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
 
