@@ -14,9 +14,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from types import FrameType
 
 from vlm_qsft import __version__
+from vlm_qsft.cli import interrupts
 from vlm_qsft.errors import QsftError, UnknownName
 
 COMMANDS = {
@@ -32,9 +32,6 @@ COMMANDS = {
 SUCCESS, USER_ERROR = 0, 2
 BY_SIGNAL = 128
 """Plus the number of the signal: the status of what a signal ended, as shells count."""
-
-SENT_AGAIN_AFTER_S = 0.05
-"""Far longer than a finaliser takes, and shorter than somebody waits before pressing Ctrl-C again."""
 
 # What an operating system says when nothing can be written, and what its user can do.
 _STORAGE_REMEDIES = {
@@ -55,10 +52,6 @@ _OUT_OF_MEMORY = (
     "Out of memory. What was complete is kept: run the same command again with fewer --workers, smaller pictures or, "
     "where it trains, a larger --accumulation, which changes no result."
 )
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a supervisor sends it: ends the work as Ctrl-C does."""
 
 
 def overview() -> str:
@@ -84,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QsftError as problem:
         return _one_line(str(problem))
     except KeyboardInterrupt as problem:
+        interrupts.heard()
         _one_line("Interrupted. What was complete is kept: the same command continues.")
-        return BY_SIGNAL + (signal.SIGTERM if isinstance(problem, Terminated) else signal.SIGINT)
+        return BY_SIGNAL + (signal.SIGTERM if isinstance(problem, interrupts.Terminated) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output (`head`, a pager) has left: nothing more can be printed, and what was asked for may
         # not be complete. That is no success, and no error that needs a word.
@@ -125,31 +119,14 @@ def _prepare_process() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an instruction may hold what the terminal cannot show
     threading.excepthook = _thread_problem
-    if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = _dropped_problem
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {' '.join(str(message).split())}\n"
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    interrupts.listen()
 
 
 def _thread_problem(problem: threading.ExceptHookArgs) -> None:
     # The thread that writes TensorBoard's files hands a full disk to the main thread, which says it in one line.
     if not (isinstance(problem.exc_value, OSError) and problem.exc_value.errno in _STORAGE_REMEDIES):
         threading.__excepthook__(problem)
-
-
-def _dropped_problem(problem: sys.UnraisableHookArgs) -> None:
-    # Python drops whatever is raised while it finalises an object, also Ctrl-C: about one of twenty is lost while torch
-    # is imported. It is sent again as soon as that is over; if it is lost again, this is called again.
-    if isinstance(problem.exc_value, KeyboardInterrupt):
-        number = signal.SIGTERM if isinstance(problem.exc_value, Terminated) else signal.SIGINT
-        threading.Timer(SENT_AGAIN_AFTER_S, os.kill, (os.getpid(), number)).start()
-    else:
-        sys.__unraisablehook__(problem)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _run(words: list[str]) -> None:
