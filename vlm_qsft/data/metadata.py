@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Shaped
 
 from vlm_qsft.data.episode_table import (
     EpisodeTable,
@@ -175,6 +176,20 @@ def read_tasks(root: Path) -> tuple[str, ...]:
     if sorted(tasks) != list(range(len(tasks))):
         raise DatasetError(f"{path} has task indices {sorted(tasks)[:5]}...; expected 0 to {len(tasks) - 1}.")
     return tuple(str(tasks[index]) for index in range(len(tasks)))
+
+
+def refuse_unknown_tasks(root: Path, indices: Shaped[np.ndarray, " frame"], *, n_tasks: int) -> None:
+    """Refuse frames of a task that has no instruction: an index below zero would be another task's.
+
+    Raises:
+        DatasetError: names the first such frame.
+    """
+    unknown = np.flatnonzero((indices < 0) | (indices >= n_tasks))
+    if len(unknown):
+        raise DatasetError(
+            f"Frame {unknown[0]} of {root} has task index {indices[unknown[0]]}; meta/tasks.parquet has the "
+            f"tasks 0 to {n_tasks - 1}. Correct the metadata or the data."
+        )
 
 
 def fingerprint(root: Path, data_files: tuple[Path, ...]) -> str:

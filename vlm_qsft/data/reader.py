@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.episode_table import EpisodeTable
 from vlm_qsft.data.labels import check_returns
-from vlm_qsft.data.metadata import Metadata, load_metadata
+from vlm_qsft.data.metadata import Metadata, load_metadata, refuse_unknown_tasks
 from vlm_qsft.data.parquet_pictures import ParquetPictures
 from vlm_qsft.data.schema import ACTION_KEY, LABEL_DTYPES, STATE_KEY, DatasetSchema
 from vlm_qsft.data.source_files import read_table
@@ -276,19 +276,11 @@ class DatasetReader:
         elif widths[key] == 1:
             values = values[:, 0]
         if key == "task_index":
-            self._refuse_unknown_task(values)
+            refuse_unknown_tasks(self.root, values, n_tasks=len(self._metadata.tasks))
         if key == "mc_return":
             check_returns(values, reward_rule=self._metadata.labels.reward_rule if self._metadata.labels else "unknown")
         values.flags.writeable = False
         return values
-
-    def _refuse_unknown_task(self, indices: Shaped[np.ndarray, " frame"]) -> None:
-        unknown = np.flatnonzero((indices < 0) | (indices >= len(self._metadata.tasks)))
-        if len(unknown):
-            raise DatasetError(
-                f"Frame {unknown[0]} of {self.root} has task index {indices[unknown[0]]}; meta/tasks.parquet has the "
-                f"tasks 0 to {len(self._metadata.tasks) - 1}. Correct the metadata or the data."
-            )
 
     def _refuse_not_finite(self, key: str, values: Shaped[np.ndarray, "frame dim"]) -> None:
         bad = ~np.isfinite(values)
