@@ -70,6 +70,7 @@ def frame_table(seed: int = 0) -> FrameTable:
         reward=reward,
         terminated=terminated,
         returns=np.concatenate([episode_returns(part, GAMMA) for part in np.split(reward, stop[:-1])]),
+        recorded_as=np.arange(len(LENGTHS)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from pathlib import Path
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.metadata import read_labels
 from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.schema import DatasetSchema
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.staging import FOLDER, stage_episode
 from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized, refuse_other_plan
 from vlm_qsft.errors import DatasetError
@@ -104,7 +105,6 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     path = root / LABELS_PATH
     if not path.exists():
         raise DatasetError(f"{root} holds a finalized data set of another origin. Write to another folder.")
-    record = json.loads(path.read_text())
-    asked = {**labels.to_record(), "recipe": dict(recipe)}
-    begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_plan(root, begun=begun, asked=asked)
+    stored = read_labels(root)
+    begun = {**(stored.to_record() if stored else {}), "recipe": read_json(path).get("recipe", "absent")}
+    refuse_other_plan(root, begun=begun, asked={**labels.to_record(), "recipe": dict(recipe)})
