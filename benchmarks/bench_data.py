@@ -13,21 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vlm_qsft.cli.provenance import provenance
 from vlm_qsft.data import DatasetReader, DatasetSchema, Episode, LabelSettings, write_episodes
 
 SIZE = (128, 128)
@@ -50,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args(arguments)
     result = run(episodes=chosen.episodes, frames=chosen.frames, samples=chosen.samples, rounds=chosen.rounds)
-    result["command"] = "benchmarks/bench_data.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    result |= provenance()
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=2) + "\n")
     for mode in ("image", "video"):
@@ -72,7 +69,7 @@ def run(*, episodes: int = 16, frames: int = 50, samples: int = 100, rounds: int
     """
     logging.disable(logging.WARNING)
     settings = {"episodes": episodes, "frames": frames, "samples": samples, "rounds": rounds, "seed": seed}
-    result: dict[str, Any] = {"settings": settings, "machine": machine()}
+    result: dict[str, Any] = {"settings": settings}
     with tempfile.TemporaryDirectory() as folder:
         for mode, write in (("image", write_images), ("video", write_video)):
             root = Path(folder) / mode
@@ -202,7 +199,7 @@ def write_video(root: Path, episodes: int, frames: int) -> None:
         for frame in range(frames):
             theirs.add_frame(
                 {
-                    **{f"observation.images.{camera}": episode.images[camera][frame] for camera in CAMERAS},
+                    **{f"observation.images.{camera}": np.asarray(episode.images[camera])[frame] for camera in CAMERAS},
                     "observation.state": episode.state[frame],
                     "action": episode.action[frame],
                     "task": episode.instruction,
@@ -210,18 +207,6 @@ def write_video(root: Path, episodes: int, frames: int) -> None:
             )
         theirs.save_episode()
     theirs.finalize()
-
-
-def machine() -> dict[str, Any]:
-    """Return where and with what this was measured."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("lerobot", "pyarrow", "av", "opencv-python-headless", "torch")},
-        "commit": commit.stdout.strip() if commit.returncode == 0 else "unknown",
-    }
 
 
 if __name__ == "__main__":

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from vlm_qsft.cli.provenance import provenance
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.model import Checkpoint, ModelSettings, StateStatistics, build_scorer
 from vlm_qsft.policy import PolicySettings, QPolicy
@@ -57,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=400, help="timed decisions of each policy")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
-    result = run(rounds=chosen.rounds, device_name=chosen.device)
-    result["command"] = "benchmarks/bench_policy.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    result = run(rounds=chosen.rounds, device_name=chosen.device) | provenance()
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=2) + "\n")
     for name, policy in result["policies"].items():
@@ -105,12 +103,10 @@ def run(*, rounds: int = 400, device_name: str = "cpu", seed: int = 0) -> dict[s
         "ratio_to_sft": summaries[RATIO]["ratio_to_sft"],
         "largest_ratio": LARGEST_RATIO,
         "is_within": summaries[RATIO]["ratio_to_sft"] <= LARGEST_RATIO,
-        "clock": "CPU time of the deciding thread" if device.type == "cpu" else "wall time",
-        "rounds": rounds,
+        "clock": "CPU time of the deciding thread, one thread" if device.type == "cpu" else "wall time",
+        "settings": {"rounds": rounds, "seed": seed},
         "parameters": sum(weight.numel() for weight in scorer.parameters()),
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1, "seed": seed},
-        "versions": {"python": platform.python_version(), "torch": version("torch"), "numpy": version("numpy")},
     }
 
 

@@ -12,23 +12,20 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from vlm_qsft.cli.provenance import provenance
 from vlm_qsft.data import DatasetReader, DatasetSchema, Episode, LabelSettings, binary01_reward, write_episodes
 from vlm_qsft.model.build import build_scorer
 from vlm_qsft.model.settings import ModelSettings
@@ -39,9 +36,8 @@ from vlm_qsft.training.dataset import FrameDataset, FrameSource
 from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.frame_table import read_frame_table
 from vlm_qsft.training.phase_data import fit_tokenizer, frame_source
-from vlm_qsft.training.phases import DUMMY_PROBABILITY
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer
+from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TokenSettings, TrainSettings
 from vlm_qsft.training.splits import split_frames
@@ -75,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args(arguments)
-    result = run(rounds=chosen.rounds, batch_size=chosen.batch_size, device_name=chosen.device)
-    result["command"] = "benchmarks/bench_train.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    result = run(rounds=chosen.rounds, batch_size=chosen.batch_size, device_name=chosen.device) | provenance()
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=2) + "\n")
     for name, step in result["steps"].items():
@@ -120,7 +115,7 @@ def run(*, rounds: int = 8, batch_size: int = 128, device_name: str = "auto", se
         "settings": {"rounds": rounds, "batch_size": batch_size, "seed": seed, "precision": precision},
         "parameters": sum(parameter.numel() for parameter in network(trainers[SFT]).parameters()),
         "clock": "process CPU time, one thread" if device.type == "cpu" else "wall time",
-        "machine": machine(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "steps": steps,
         "trainer_overhead": overhead,
     }
@@ -164,10 +159,11 @@ def build_trainers(
         columns = build_q_columns(
             behavior, source, of_backup, folder / f"log-pi-{name}", device=device, precision=precision
         )
-        q_model = copy.deepcopy(behavior)
-        q_model.reset_dummy(DUMMY_PROBABILITY)
         trainers[name] = QTrainer(
-            q_model, settings=of_backup, reward_rule=labels.reward_rule, **shared(name, source, columns)
+            likelihood_model(behavior, "dummy"),
+            settings=of_backup,
+            reward_rule=labels.reward_rule,
+            **shared(name, source, columns),
         )
     return trainers
 
@@ -298,19 +294,6 @@ def made_episode(seed: int) -> Episode:
         success=success,
         instruction=f"pick up the {('red', 'green', 'blue')[seed % 3]} {('cube', 'ball')[seed % 2]}",
     )
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Return where and with what this was measured."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "architecture": platform.machine(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
-        "commit": commit.stdout.strip() or "unknown",
-    }
 
 
 if __name__ == "__main__":

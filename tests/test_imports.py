@@ -18,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "types"}
+_ROOT_MODULES = {"errors", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "processes": {"errors"},
+    "settings_record": {"errors"},
     "tokens": _ROOT_MODULES,
     "images": _ROOT_MODULES,
     "presets": _ROOT_MODULES,
@@ -45,7 +47,10 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "transformers": ("vlm_qsft/model", "vlm_qsft/training", "tests", "benchmarks"),
     "lerobot": ("plugins", "tests", "benchmarks"),  # the benchmark of our reader measures it
     "rclpy": ("ros2_ws",),
-    "tensorflow": ("tests",),
+    # The benchmark of the converters measures it where it is installed.
+    "tensorflow": ("tests", "benchmarks"),
+    "tensorflow_datasets": ("tests", "benchmarks"),
+    "ray": ("datasets/qsft_datasets/ray_cluster.py", "tests"),
 }
 
 
@@ -154,7 +159,8 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import vlm_qsft",
-        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
+        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.processes, vlm_qsft.settings_record",
+        "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
         "import vlm_qsft.control",
         "import vlm_qsft.cli.main",
     ],
@@ -166,7 +172,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "label", "validate", "train", "evaluate", "inspect", "bench", "doctor"],
+    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "doctor"],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

@@ -39,7 +39,7 @@ class Decision:
         action_bins: the chosen bin of every dimension.
         q_values: likelihood ratio p_theta / pi_phi in [0, 1] of every bin, given the bins chosen before it.
         probabilities: the distribution the bin was drawn from, after temperature, support and extraction.
-        value: V(s) = 1 - p_theta(dummy | s) in [0, 1]; NaN where the policy has no likelihood model (SFT).
+        value: V(s) in [0, 1] as `qsft.behavior_value` reads it; NaN where the policy has no likelihood model (SFT).
         entropy: mean over tokens of the entropy of `probabilities`, nats.
         latency_s: wall time spent deciding, seconds.
     """

@@ -1,4 +1,4 @@
-"""What every source format offers: a description of its features, cheap references to its episodes, and the episodes."""
+"""What every source format offers: a description of its features, cheap references to episodes, and the episodes."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ class SourceDescription:
         features: everything it holds, in its order.
         fps: control steps per second, where the source states it; never guessed.
         robot_type: where the source states it.
+        notes: where the source contradicts itself or its files: declared cameras without files, missing files, other
+            codecs, rates and shapes than announced.
     """
 
     format: str
@@ -56,6 +58,7 @@ class SourceDescription:
     features: tuple[SourceFeature, ...]
     fps: Fraction | None = None
     robot_type: str | None = None
+    notes: tuple[str, ...] = ()
 
     def feature(self, path: str) -> SourceFeature:
         """Return a feature.
@@ -118,7 +121,8 @@ class SourceEpisode:
         length: steps; every entry of `steps` has this many.
         steps: feature path -> values.
         episode: per-episode features: path -> value.
-        gaps: what a resampler had to bridge, in words; empty for formats that store steps.
+        gaps: what is odd about its times, in words: stretches that a resampler had to bridge, time stamps at odds with
+            the stated rate, numbers that are missing.
     """
 
     key: str
@@ -131,7 +135,10 @@ class SourceEpisode:
 class Source(Protocol):
     """A data set of a foreign format. Picklable: worker processes open their own copy."""
 
-    root: Path
+    @property
+    def root(self) -> Path:
+        """The folder or file that was opened."""
+        ...
 
     @property
     def description(self) -> SourceDescription:

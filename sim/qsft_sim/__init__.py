@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qsft_sim.counterfactual import evaluate_counterfactual as evaluate_counterfactual
-    from qsft_sim.counterfactual import summarise_counterfactual as summarise_counterfactual
     from qsft_sim.demonstrators import QUALITIES as QUALITIES
     from qsft_sim.demonstrators import Demonstrator as Demonstrator
     from qsft_sim.demonstrators import Quality as Quality
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
     from qsft_sim.seeds import TUNING as TUNING
     from qsft_sim.statistics import compare as compare
     from qsft_sim.statistics import summarise as summarise
+    from qsft_sim.statistics import summarise_counterfactual as summarise_counterfactual
     from qsft_sim.statistics import wilson_interval as wilson_interval
     from qsft_sim.tasks import TASKS as TASKS
 
 _MODULES = {
     "evaluate_counterfactual": "counterfactual",
-    "summarise_counterfactual": "counterfactual",
     "QUALITIES": "demonstrators",
     "Demonstrator": "demonstrators",
     "Quality": "demonstrators",
@@ -55,6 +54,7 @@ _MODULES = {
     "TUNING": "seeds",
     "compare": "statistics",
     "summarise": "statistics",
+    "summarise_counterfactual": "statistics",
     "wilson_interval": "statistics",
     "TASKS": "tasks",
 }

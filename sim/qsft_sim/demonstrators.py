@@ -74,7 +74,7 @@ QUALITIES = MappingProxyType(
             Quality("sloppy", grasp_offset_m=0.018, action_noise=0.25, wrong_object=0.3, detour=0.4, burst=0.12),
             Quality("poor", grasp_offset_m=0.03, action_noise=0.3, wrong_object=0.2, burst=0.2),
             Quality("wandering", grasp_offset_m=0.006, action_noise=0.1, wrong_object=0.05, detour=1.0, burst=0.05),
-            Quality("distracted", grasp_offset_m=0.006, action_noise=0.1, wrong_object=0.8, detour=0.3, burst=0.03),
+            Quality("distracted", grasp_offset_m=0.008, action_noise=0.15, wrong_object=0.7, burst=0.05),
             Quality("slow", grasp_offset_m=0.003, action_noise=0.05, pause=0.25, speed=0.6),
         )
     }

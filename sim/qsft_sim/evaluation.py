@@ -19,8 +19,9 @@ from qsft_sim.rollout import roll_out
 from qsft_sim.scene import Scene, draw_scene
 from qsft_sim.seeds import scene_seed
 from qsft_sim.tasks import task_named
-from qsft_sim.worker_pool import run_in_order
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
 from vlm_qsft.types import Policy
 
 
@@ -119,7 +120,7 @@ def evaluate(
     environment: EnvironmentSettings | None = None,
     settings: Mapping[str, Setting] | None = None,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[EpisodeResult]:
     """Run the episodes 0 to `episodes` - 1 of a task and return their results; every policy meets the same scenes.
 
@@ -156,7 +157,7 @@ def run_jobs(
     *,
     out: Path,
     workers: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[EpisodeResult]:
     """Run jobs and return their results, in order; line i of `out` is job i. See `evaluate`."""
     with Journal(out) as journal:
@@ -165,9 +166,7 @@ def run_jobs(
             _refuse_other(result, job, evaluator, out)
         if progress is not None and results:
             progress(len(results), len(jobs))
-        waiting = jobs[len(results) :]
-        # Without work no process and no policy is started.
-        for result in run_in_order(evaluator, waiting, workers=workers) if waiting else ():
+        for result in run_in_order(evaluator, jobs[len(results) :], workers=workers):
             journal.append(result.to_json())
             results.append(result)
             if progress is not None:
@@ -191,13 +190,4 @@ def _refuse_other(result: EpisodeResult, job: EvaluationJob, evaluator: Evaluato
     before |= {**result.settings, **result.simulator}
     now: dict[str, Setting] = {"task": job.task, "base": job.base, "episode": job.episode}
     now |= {**evaluator.settings, **evaluator.simulator}
-    differences = [
-        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
-        for name in sorted(before | now)
-        if before.get(name, "absent") != now.get(name, "absent")
-    ]
-    if differences:
-        raise InvalidSetting(
-            f"{out} holds results of other settings ({'; '.join(differences)}). "
-            "Use the same settings to continue, or another file."
-        )
+    refuse_other_settings(out, begun=before, asked=now)

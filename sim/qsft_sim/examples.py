@@ -9,7 +9,7 @@ from pathlib import Path
 from qsft_sim.environment import CONTROL_HZ, TabletopEnvironment
 from qsft_sim.evaluation import Evaluator
 from qsft_sim.rendering import make_renderer
-from qsft_sim.results import EpisodeResult, Trace
+from qsft_sim.results import EpisodeResult
 from qsft_sim.rollout import TraceObserver, roll_out
 from qsft_sim.video import film_of, write_video
 
@@ -33,7 +33,7 @@ def write_examples(evaluator: Evaluator, results: Sequence[EpisodeResult], folde
     The chosen episodes are run again, which gives the same episodes: scenes and policies are seeded.
 
     Args:
-        evaluator: what gave the results.
+        evaluator: what gave the results; its policy may explain more of its decisions, as long as they stay the same.
         results: of `evaluation.evaluate`.
         folder: of the policy, `evaluation/<policy>` of a run.
 
@@ -54,7 +54,7 @@ def write_examples(evaluator: Evaluator, results: Sequence[EpisodeResult], folde
     for ending, result in chosen.items():
         if result is None:
             continue
-        observer = TraceObserver(renderer, cameras)
+        observer = TraceObserver(renderer, cameras, policy)
         again = roll_out(
             environment,
             policy,
@@ -65,7 +65,7 @@ def write_examples(evaluator: Evaluator, results: Sequence[EpisodeResult], folde
             simulator=result.simulator,
             observer=observer,
         )
-        trace: Trace = observer.trace(again)
+        trace = observer.trace(again)
         example = Example(ending, again, folder / f"trace-{ending}.npz", folder / "videos" / f"{ending}.mp4")
         trace.save(example.trace_path)
         write_video(example.video_path, film_of(trace), fps=CONTROL_HZ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import lru_cache, partial
@@ -18,6 +18,7 @@ from qsft_sim.seeds import RECORDING, policy_seed, quality_seed, scene_seed
 from qsft_sim.tasks import task_named
 from vlm_qsft.data import DatasetSchema, Episode, LabelSettings, write_episodes
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import Progress
 from vlm_qsft.types import Observation
 
 
@@ -115,9 +116,7 @@ def recording_jobs(settings: RecordingSettings) -> list[RecordingJob]:
     return jobs
 
 
-def record(
-    root: Path, settings: RecordingSettings, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
-) -> None:
+def record(root: Path, settings: RecordingSettings, *, workers: int = 1, progress: Progress | None = None) -> None:
     """Record a data set; killed at any moment and called again it continues, with the same result.
 
     Args:
@@ -127,7 +126,8 @@ def record(
         progress: called with (episodes complete, episodes in all).
 
     Raises:
-        DatasetError: the folder was begun with other settings.
+        InvalidSetting: the folder was begun with other settings.
+        DatasetError: it holds a data set of another origin.
         RenderingUnavailable: the wanted back end does not work here.
         StorageError: disk full; complete episodes are kept.
     """

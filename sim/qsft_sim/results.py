@@ -1,17 +1,13 @@
-"""What an evaluation episode leaves behind: one line of JSON, and a trace where one is asked for."""
+"""What an evaluation episode leaves behind: one line of JSON."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Float32, Int64, UInt8
 
 from vlm_qsft.errors import InvalidSetting, StorageError
 
@@ -84,54 +80,6 @@ def _parse(line: str, names: set[str]) -> dict:
         got = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise InvalidSetting(f"Not a line of results: expected the fields {sorted(names)}, got {got}.")
     return record
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """An episode step by step, for the report.
-
-    Attributes:
-        instruction: what the policy was told.
-        cameras: names, in the order of `frames`.
-        frames: pictures before every step, at the size for people and not the policy's.
-        q_values: likelihood ratio of every bin at every step.
-        probabilities: distribution the bins were drawn from.
-        action_bins: chosen bins.
-        action_names: names of the action's dimensions.
-        value: V(s) at every step; NaN where the policy has none.
-        success: how it ended.
-    """
-
-    instruction: str
-    cameras: tuple[str, ...]
-    frames: UInt8[np.ndarray, "step camera height width 3"]
-    q_values: Float32[np.ndarray, "step action_dim n_bins"]
-    probabilities: Float32[np.ndarray, "step action_dim n_bins"]
-    action_bins: Int64[np.ndarray, "step action_dim"]
-    action_names: tuple[str, ...]
-    value: Float32[np.ndarray, " step"]
-    success: bool
-
-    def save(self, path: Path) -> None:
-        """Write an .npz; distributions as float16, which is more than a plot shows.
-
-        Raises:
-            StorageError: disk full, or no permission.
-        """
-        content = io.BytesIO()
-        np.savez_compressed(
-            content,
-            instruction=np.array(self.instruction),
-            cameras=np.array(self.cameras),
-            frames=self.frames,
-            q_values=self.q_values.astype(np.float16),
-            probabilities=self.probabilities.astype(np.float16),
-            action_bins=self.action_bins,
-            action_names=np.array(self.action_names),
-            value=self.value,
-            success=np.array(self.success),
-        )
-        write_whole(path, content.getvalue())
 
 
 def write_whole(path: Path, content: bytes) -> None:

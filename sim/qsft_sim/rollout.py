@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
-from qsft_sim.environment import TabletopEnvironment
+from qsft_sim.environment import CONTROL_HZ, TabletopEnvironment
 from qsft_sim.rendering import SceneRenderer
-from qsft_sim.results import EpisodeResult, Setting, Trace
+from qsft_sim.results import EpisodeResult, Setting
 from qsft_sim.scene import Scene
 from qsft_sim.seeds import policy_seed, scene_seed
 from qsft_sim.tasks import handled_objects
+from qsft_sim.trace import Trace
 from vlm_qsft.types import Decision, Policy
 
 
@@ -22,6 +24,16 @@ class PrivilegedPolicy(Protocol):
 
     def watch(self, environment: TabletopEnvironment) -> None:
         """Receive the environment it acts in, before the first reset."""
+        ...
+
+
+@runtime_checkable
+class BinnedPolicy(Protocol):
+    """A policy that chooses among action bins and says what they mean."""
+
+    @property
+    def bin_centers(self) -> Float[np.ndarray, "action_dim n_bins"]:
+        """What every bin decodes to, physical units."""
         ...
 
 
@@ -102,9 +114,10 @@ def _first_handled(environment: TabletopEnvironment) -> str:
 class TraceObserver:
     """Keeps pictures and decisions of one episode; draws with its own renderer, larger than the policy sees."""
 
-    def __init__(self, renderer: SceneRenderer, cameras: tuple[str, ...]) -> None:
+    def __init__(self, renderer: SceneRenderer, cameras: tuple[str, ...], policy: Policy) -> None:
         self._renderer = renderer
         self._cameras = cameras
+        self._policy = policy
         self._action_names: tuple[str, ...] = ()
         self._frames: list[np.ndarray] = []
         self._decisions: list[tuple[Decision, int]] = []
@@ -118,14 +131,18 @@ class TraceObserver:
 
     def trace(self, result: EpisodeResult) -> Trace:
         """Return the trace of the episode that ended with `result`."""
+        q_values = np.stack([decision.q_values[row] for decision, row in self._decisions])
+        unknown = np.full(q_values.shape[1:], np.nan)
+        centers = self._policy.bin_centers if isinstance(self._policy, BinnedPolicy) else unknown
         return Trace(
-            instruction=result.instruction,
+            result=result,
+            period_s=1 / CONTROL_HZ,
             cameras=self._cameras,
             frames=np.stack(self._frames),
-            q_values=np.stack([decision.q_values[row] for decision, row in self._decisions]),
+            action_names=self._action_names,
+            bin_centers=np.asarray(centers, dtype=np.float32),
+            q_values=q_values,
             probabilities=np.stack([decision.probabilities[row] for decision, row in self._decisions]),
             action_bins=np.stack([decision.action_bins[row] for decision, row in self._decisions]),
-            action_names=self._action_names,
             value=np.array([decision.value for decision, _ in self._decisions], np.float32),
-            success=result.success,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
+from operator import attrgetter
 
 import numpy as np
 
@@ -18,13 +19,36 @@ _RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class SuccessSummary:
-    """Results of one policy: shares of its episodes, and the 95 % Wilson interval of the success rate."""
+    """Results of one policy: shares of its episodes with their 95 % Wilson intervals, and its mean length."""
 
     episodes: int
     success_rate: float
     interval: tuple[float, float]
     wrong_object_rate: float
+    wrong_object_interval: tuple[float, float]
     mean_steps: float
+
+
+@dataclass(frozen=True)
+class CounterfactualSummary:
+    """One policy in the same scenes under two instructions each; who ignores the words follows one at most.
+
+    Attributes:
+        scenes: scenes run under both instructions.
+        both_followed: share of scenes in which both instructions were followed.
+        interval: 95 % Wilson interval of it.
+        one_followed: share of scenes in which one of the two was followed.
+        handled_twice: scenes in which both runs handled an object.
+        same_object: of those, the share in which it was the same object; NaN where there are none. A policy that does
+            not read the instruction is at 1.
+    """
+
+    scenes: int
+    both_followed: float
+    interval: tuple[float, float]
+    one_followed: float
+    handled_twice: int
+    same_object: float
 
 
 @dataclass(frozen=True)
@@ -33,11 +57,11 @@ class PairedComparison:
 
     Attributes:
         episodes: pairs.
-        difference: success rate of the first less that of the second.
+        difference: share of episodes with the outcome (success, where no other is asked for), first less second.
         interval: 95 % bootstrap interval of the difference, pairs resampled.
-        only_first: scenes that only the first policy solved.
-        only_second: scenes that only the second policy solved.
-        p_value: McNemar's exact test, two-sided: how likely so uneven a split is when both are equally good.
+        only_first: scenes with the outcome under the first policy only.
+        only_second: scenes with the outcome under the second policy only.
+        p_value: McNemar's exact test, two-sided: how likely so uneven a split is when the policies do not differ.
     """
 
     episodes: int
@@ -48,10 +72,15 @@ class PairedComparison:
     p_value: float
 
 
-def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+def wilson_interval(successes: float, episodes: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a success rate.
 
         (p + z^2/2n  -+  z sqrt(p (1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+
+    Args:
+        successes: their number; or the sum of numbers in [0, 1], of whose mean the interval is then a wide one,
+            because no such numbers vary more than zeros and ones do.
+        episodes: how many.
 
     Raises:
         InvalidSetting: not 0 <= successes <= episodes, or no episode.
@@ -82,24 +111,60 @@ def summarise(results: Sequence[EpisodeResult]) -> SuccessSummary:
     """
     if not results:
         raise InvalidSetting("No results to summarise.")
+    episodes = len(results)
     successes = sum(result.success for result in results)
+    wrong_objects = sum(result.wrong_object for result in results)
     return SuccessSummary(
-        episodes=len(results),
-        success_rate=successes / len(results),
-        interval=wilson_interval(successes, len(results)),
-        wrong_object_rate=sum(result.wrong_object for result in results) / len(results),
-        mean_steps=sum(result.steps for result in results) / len(results),
+        episodes=episodes,
+        success_rate=successes / episodes,
+        interval=wilson_interval(successes, episodes),
+        wrong_object_rate=wrong_objects / episodes,
+        wrong_object_interval=wilson_interval(wrong_objects, episodes),
+        mean_steps=sum(result.steps for result in results) / episodes,
+    )
+
+
+def summarise_counterfactual(results: Sequence[EpisodeResult]) -> CounterfactualSummary:
+    """Return the summary of what `counterfactual.evaluate_counterfactual` gave, in any order.
+
+    A scene that was run under one of its two instructions only, as by a killed evaluation, does not count.
+
+    Raises:
+        InvalidSetting: no scene was run under both.
+    """
+    scenes: dict[tuple[str, int], dict[str, EpisodeResult]] = {}
+    for result in results:
+        scenes.setdefault((result.task, result.seed), {})[result.instruction] = result
+    pairs = [tuple(runs.values()) for runs in scenes.values() if len(runs) == 2]
+    if not pairs:
+        raise InvalidSetting(f"{len(results)} results: expected two of every scene, under different instructions.")
+    followed = [own.success + other.success for own, other in pairs]
+    both = followed.count(2)
+    handled = [(own.handled, other.handled) for own, other in pairs if own.handled and other.handled]
+    return CounterfactualSummary(
+        scenes=len(pairs),
+        both_followed=both / len(pairs),
+        interval=wilson_interval(both, len(pairs)),
+        one_followed=followed.count(1) / len(pairs),
+        handled_twice=len(handled),
+        same_object=sum(own == other for own, other in handled) / len(handled) if handled else float("nan"),
     )
 
 
 def compare(
-    first: Sequence[EpisodeResult], second: Sequence[EpisodeResult], *, resamples: int = _RESAMPLES, seed: int = 0
+    first: Sequence[EpisodeResult],
+    second: Sequence[EpisodeResult],
+    *,
+    outcome: Callable[[EpisodeResult], bool] = attrgetter("success"),
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
 ) -> PairedComparison:
     """Return the paired comparison of two policies.
 
     Args:
         first: results, one per scene.
         second: results on the same scenes, in the same order.
+        outcome: what is counted.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -111,7 +176,7 @@ def compare(
         raise InvalidSetting(
             f"{len(first)} and {len(second)} results of different scenes: a paired comparison needs the same scenes."
         )
-    difference = np.array([a.success - b.success for a, b in zip(first, second, strict=True)], dtype=np.int64)
+    difference = np.array([outcome(a) - outcome(b) for a, b in zip(first, second, strict=True)], dtype=np.int64)
     draws = np.random.default_rng(seed).integers(len(difference), size=(resamples, len(difference)))
     low, high = np.quantile(difference[draws].mean(axis=1), (0.025, 0.975))
     only_first, only_second = int((difference > 0).sum()), int((difference < 0).sum())

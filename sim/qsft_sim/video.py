@@ -10,7 +10,8 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from qsft_sim.results import Trace, write_whole
+from qsft_sim.results import write_whole
+from qsft_sim.trace import Trace
 from vlm_qsft.errors import ShapeMismatch
 
 

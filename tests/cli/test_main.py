@@ -69,7 +69,8 @@ def test_interrupting_gives_status_130_and_says_that_it_continues(tmp_path: Path
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130, complaint
-    assert complaint.strip().splitlines()[-1].startswith("Interrupted.")
+    # Not the last line on every machine: a process that was beginning may still complain of its lost parent.
+    assert any(line.startswith("Interrupted.") for line in complaint.splitlines()), complaint
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vlm_qsft.cli.run_folder import RunFolder, flat, open_run
+from vlm_qsft.cli.run_folder import RunFolder, open_run
 from vlm_qsft.errors import InvalidSetting
 
 SETTINGS: dict[str, Any] = {"recording": {"episodes": 10, "shares": (("expert", 1.0),)}}
@@ -46,7 +46,3 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="holds no run"):
         begin(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_nested_settings_become_dotted_names() -> None:
-    assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}

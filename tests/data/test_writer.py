@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vlm_qsft.data import DatasetReader, DatasetSchema, DatasetWriter, LabelSettings, write_episodes
+from vlm_qsft.data import DatasetReader, DatasetWriter, LabelSettings, write_episodes
 from vlm_qsft.errors import (
     DatasetError,
     InvalidSetting,
@@ -92,7 +92,7 @@ def test_two_writers_of_one_folder_are_refused(tmp_path: Path):
 def test_other_settings_are_refused_by_name(tmp_path: Path):
     open_writer(tmp_path, recipe={"seed": 1}).close()
     other = LabelSettings("binary01", 0.9, "script")
-    with pytest.raises(DatasetError, match=r"labels\.gamma: 0\.5 before, 0\.9 now; recipe\.seed: 1 before, 2 now"):
+    with pytest.raises(InvalidSetting, match=r"labels\.gamma was 0\.5, is 0\.9 now; recipe\.seed was 1, is 2 now"):
         open_writer(tmp_path, recipe={"seed": 2}, labels=other)
 
 
@@ -108,7 +108,7 @@ def test_write_episodes_returns_at_once_on_its_own_result_and_refuses_another(da
     before = content(dataset_root)
     write_episodes(dataset_root, SCHEMA, list(range(6)), never, labels=LABELS)
     assert content(dataset_root) == before
-    with pytest.raises(DatasetError, match=r"recipe\.episodes: 6 before, 7 now"):
+    with pytest.raises(InvalidSetting, match=r"recipe\.episodes was 6, is 7 now"):
         write_episodes(dataset_root, SCHEMA, list(range(7)), never, labels=LABELS)
 
 
@@ -211,9 +211,14 @@ def test_a_full_disk_is_a_storage_error_and_loses_nothing(tmp_path: Path):
     assert DatasetReader(tmp_path).n_episodes == 2
 
 
-def test_the_writer_refuses_unknown_formats_and_video():
+def test_the_writer_refuses_unknown_formats():
     with pytest.raises(UnknownName, match=r"Valid: jpeg, png"):
         open_writer(Path("unused"), image_format="webp")
-    video = DatasetSchema({"front": (8, 8)}, (), ("dx",), SCHEMA.fps, camera_storage="video")
-    with pytest.raises(InvalidSetting, match=r"camera_storage must be 'image'"):
-        DatasetWriter(Path("unused"), video, labels=LABELS)
+
+
+def test_a_folder_with_data_of_something_else_is_left_alone(tmp_path: Path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/holiday.mp4").write_bytes(b"precious")
+    with pytest.raises(DatasetError, match=r"holds videos/ of something else"):
+        open_writer(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["videos", "holiday.mp4"]

@@ -99,10 +99,17 @@ def test_csv_by_key(keyed: Path, tmp_path: Path):
     [
         ("episode_index,success\n0,1\n2,1\n", r"says nothing about episodes 1, 3, 4 \(3 of 5\)"),
         ("episode_index,success\n0,1\n5,1\n", r"line 3: episode '5' is not in this data set; episodes are 0 to 4"),
-        ("episode_index,success\n0,1\n0,0\n", r"line 3 names episode 0 again; line 2 did already"),
+        ("episode_index,success\n0,1\n0,0\n", r"line 3 names episode '0' again; line 2 did already"),
         ("episode_index,success\n0,perhaps\n", r"line 2: success is 'perhaps'; expected 1 or 0"),
-        ("episode,success\n0,1\n", r"has columns episode, success; expected episode_index or key"),
-        ("key,success\nday/9,1\n", r"line 2: no episode has the key 'day/9'; its episodes have no keys"),
+        ("number,success\n0,1\n", r"has columns number, success; expected episode_index or key"),
+        (
+            "episode,success\n0,1\n",
+            r"line 2: no episode has the key '0'; its episodes have no keys; use a",
+        ),
+        (
+            "key,success\nday/9,1\n",
+            r"line 2: no episode has the key 'day/9'; its episodes have no keys",
+        ),
         ("", r"has columns none"),
         ("episode_index,success\n-1,1\n", r"episode '-1' is not in this data set"),
     ],

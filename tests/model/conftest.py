@@ -35,8 +35,10 @@ SPECIAL = {
     "paligemma": ["<bos>", "<image>"],
     "qwen2_vl": ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"],
 }
-SPECIAL["smolvlm"] = SPECIAL["idefics3"]
-SPECIAL["qwen2_5_vl"] = SPECIAL["qwen2_vl"]
+SPECIAL |= {"smolvlm": SPECIAL["idefics3"], "paligemma2": SPECIAL["paligemma"]}
+SPECIAL |= dict.fromkeys(("qwen2_5_vl", "qwen3_vl"), SPECIAL["qwen2_vl"])
+FAMILIES = tuple(sorted(SPECIAL))
+MODEL_TYPE = {family: family for family in FAMILIES} | {"paligemma2": "paligemma"}
 TEXT = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -76,17 +78,21 @@ def tiny_config(family: str, special: dict[str, Any], vocab_size: int) -> dict[s
         vision["model_type"], text["model_type"] = "clip_vision_model", "llama"
         more = {"image_token_index": image, "image_seq_length": 16, "tie_word_embeddings": False}
         return {"vision_config": vision, "text_config": text, **more}
-    if family == "paligemma":
+    if family in ("paligemma", "paligemma2"):
         vision |= {"model_type": "siglip_vision_model", "vision_use_head": False}
-        text |= {"model_type": "gemma", "head_dim": 8}
+        text |= {"model_type": "gemma" if family == "paligemma" else "gemma2", "head_dim": 8}
         more = {"image_token_index": image, "vocab_size": vocab_size, "projection_dim": 32, "hidden_size": 32}
         return {"vision_config": vision, "text_config": text, **more}
     text["rope_parameters"] = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
     tower: dict[str, Any] = {"hidden_size": 32, "depth": 2, "num_heads": 2, "patch_size": 8}
     if family == "qwen2_vl":
         tower |= {"embed_dim": 32, "mlp_ratio": 2}
-    else:
+    elif family == "qwen2_5_vl":
         tower |= {"out_hidden_size": 32, "intermediate_size": 48, "window_size": 32, "fullatt_block_indexes": [1]}
+    else:
+        text |= {"head_dim": 8}
+        tower |= {"out_hidden_size": 32, "intermediate_size": 48, "num_position_embeddings": 16}
+        tower |= {"deepstack_visual_indexes": [0]}
     more: dict[str, Any] = {
         "image_token_id": special["<|image_pad|>"],
         "video_token_id": special["<|video_pad|>"],
@@ -105,22 +111,26 @@ def image_processor(family: str) -> Any:
     return CLIPImageProcessor() if family == "llava" else SiglipImageProcessor()
 
 
+def save_tiny_model(family: str, folder: Path) -> None:
+    """Write what `save_pretrained` of model, tokenizer and processor writes."""
+    torch.manual_seed(0)
+    tokenizer = byte_tokenizer(SPECIAL[family])
+    special: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL[family]}
+    config = AutoConfig.for_model(MODEL_TYPE[family], **tiny_config(family, special, len(tokenizer)))
+    model: Any = AutoModelForImageTextToText.from_config(config)
+    for part in (model, tokenizer, image_processor(family)):
+        part.save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function from a family to a folder that `save_pretrained` of model, tokenizer and processor wrote."""
+    """Return a function from a family to the folder of its tiny model."""
     made: dict[str, Path] = {}
 
     def folder(family: str) -> Path:
         if family not in made:
-            torch.manual_seed(0)
-            tokenizer = byte_tokenizer(SPECIAL[family])
-            special: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL[family]}
-            config = AutoConfig.for_model(family, **tiny_config(family, special, len(tokenizer)))
-            model: Any = AutoModelForImageTextToText.from_config(config)
-            path = tmp_path_factory.mktemp(family)
-            for part in (model, tokenizer, image_processor(family)):
-                part.save_pretrained(path)
-            made[family] = path
+            made[family] = tmp_path_factory.mktemp(family)
+            save_tiny_model(family, made[family])
         return made[family]
 
     return folder

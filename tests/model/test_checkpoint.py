@@ -11,6 +11,8 @@ import torch
 from vlm_qsft.errors import CheckpointError
 from vlm_qsft.model import load_checkpoint, save_checkpoint
 
+from .conftest import FAMILIES
+
 
 @pytest.fixture
 def saved(build, parts, tmp_path):
@@ -25,7 +27,7 @@ def rewrite_manifest(folder, **changes) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("family", ["small", "idefics3", "llava", "paligemma", "qwen2_5_vl", "qwen2_vl", "smolvlm"])
+@pytest.mark.parametrize("family", ["small", *FAMILIES])
 @torch.no_grad()
 def test_a_loaded_scorer_gives_the_same_log_probabilities(family, build, make_inputs, parts, tmp_path):
     scorer = build(family)

@@ -9,9 +9,10 @@ from transformers import AutoImageProcessor
 
 from vlm_qsft.errors import InvalidSetting, ShapeMismatch
 from vlm_qsft.model import ModelInputs
+from vlm_qsft.model.prefix import Prefix
 from vlm_qsft.model.transformers_vlm import TransformersVLM
 
-FAMILIES = ("idefics3", "llava", "paligemma", "qwen2_5_vl", "qwen2_vl", "smolvlm")
+from .conftest import FAMILIES
 
 
 def own_forward_arguments(scorer: TransformersVLM, images: torch.Tensor, folder, ids: torch.Tensor) -> dict:
@@ -45,15 +46,31 @@ def test_the_prefix_has_the_hidden_states_of_transformers_own_forward(family, bu
     arguments = own_forward_arguments(scorer, inputs.images, model_folders(family), ids)
     expected = scorer.model.model(input_ids=ids, attention_mask=torch.ones_like(ids), **arguments).last_hidden_state
 
-    prefix = scorer._prefix(inputs)
-    without_state = slice(0, -1)
-    ours = scorer._decode(
-        prefix.embeddings[:, without_state],
-        scorer._prefix_mask(prefix.seen[:, without_state]),
-        prefix.positions[:, :, without_state],
-        None,
-    )
+    whole = scorer._prefix(inputs)
+    prefix = Prefix(whole.embeddings[:, :-1], whole.seen[:, :-1], whole.positions[:, :, :-1], whole.deeper)  # no state
+    mask = prefix.mask(both_ways=scorer.family.sees_whole_prefix)
+    ours = scorer._decode(prefix.embeddings, mask, prefix.positions, None, deeper=prefix.deeper)
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_earlier_layers_of_the_tower_saw_reaches_the_decoder_of_qwen3(build, make_inputs):
+    scorer = build("qwen3_vl")
+    inputs, bins = make_inputs(scorer), torch.zeros(3, 4, dtype=torch.int64)
+    before = scorer.log_probs(inputs, bins)
+    for weight in scorer.model.model.visual.deepstack_merger_list.parameters():
+        weight.zero_()
+    assert (scorer.log_probs(inputs, bins) - before).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_gemma_2_computes_with_capped_attention(build, make_inputs):
+    scorer = build("paligemma2")
+    inputs, bins = make_inputs(scorer), torch.zeros(3, 4, dtype=torch.int64)
+    before = scorer.log_probs(inputs, bins)
+    for layer in scorer.family.language_model.layers:
+        layer.self_attn.attn_logit_softcapping = 1e-3
+    assert (scorer.log_probs(inputs, bins) - before).abs().max() > 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)

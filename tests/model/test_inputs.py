@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from vlm_qsft.errors import InvalidSetting, NotFinite, ShapeMismatch, UnknownName
 from vlm_qsft.model import (
@@ -21,6 +22,7 @@ from vlm_qsft.model import (
     renormalise_bins,
 )
 from vlm_qsft.model.state_statistics import StateNormalizer
+from vlm_qsft.qsft import q_loss
 from vlm_qsft.types import Observation
 
 SPEC = ScorerSpec(n_bins=8, n_tokens=4, cameras=("front", "wrist"), image_size=(2, 2), state_dim=3, family="small")
@@ -76,6 +78,30 @@ def test_the_dummy_probability_is_the_sigmoid_of_its_logit_and_bins_share_the_re
     log_probs = join_dummy(torch.tensor([[0.0, np.log(3.0)]]), torch.tensor([np.log(4.0)]))
     torch.testing.assert_close(log_probs.exp(), torch.tensor([[0.05, 0.15, 0.8]]))
     torch.testing.assert_close(renormalise_bins(log_probs).exp(), torch.tensor([[0.25, 0.75]]))
+
+
+def random_logits() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return 3 * torch.randn(6, 2, 5, generator=generator), 3 * torch.randn(6, 2, generator=generator)
+
+
+def test_the_centred_dummy_logit_is_that_of_a_plain_softmax_measured_from_the_bins():
+    bins, dummy = random_logits()
+    plain = torch.cat([bins, (dummy + bins.logsumexp(-1))[..., None]], -1).log_softmax(-1)
+    torch.testing.assert_close(join_dummy(bins, dummy), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_the_dummy_form_falls_apart_into_the_loss_of_a_value_and_a_weighted_loss_over_the_bins():
+    bins, dummy = (logits.requires_grad_() for logits in random_logits())
+    generator = torch.Generator().manual_seed(1)
+    target, chosen = torch.rand(6, 2, generator=generator), torch.randint(5, (6, 2), generator=generator)
+    loss, _ = q_loss(join_dummy(bins, dummy), chosen, target, remainder="dummy")
+    of_value = functional.binary_cross_entropy_with_logits(-dummy, target)
+    of_bins = (target * functional.cross_entropy(bins.movedim(-1, 1), chosen, reduction="none")).mean()
+    torch.testing.assert_close(loss, of_value + of_bins)
+    by_loss, by_parts = (torch.autograd.grad(one, [bins, dummy]) for one in (loss, of_value + of_bins))
+    for one, other in zip(by_loss, by_parts, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_extreme_logits_stay_finite():

@@ -10,7 +10,9 @@ import torch
 from vlm_qsft.errors import ShapeMismatch
 from vlm_qsft.model import ModelInputs, renormalise_bins
 
-SCORERS = ("small", "idefics3", "llava", "paligemma", "qwen2_5_vl", "qwen2_vl", "smolvlm")
+from .conftest import FAMILIES
+
+SCORERS = ("small", *FAMILIES)
 
 
 def random_bins(scorer, batch: int = 3) -> torch.Tensor:

@@ -93,6 +93,14 @@ def test_the_seed_fixes_the_decisions_of_an_episode(checkpoint, observe, setting
     assert (episodes[0] != episodes[2]).any()
 
 
+def test_the_policy_says_what_its_bins_decode_to(checkpoint, observe):
+    whole = checkpoint()
+    policy = QPolicy(whole, ALL[0], "cpu")
+    decision = decided(whole, ALL[0], observe())
+    chosen = policy.bin_centers[np.arange(2), decision.action_bins]
+    assert decision.action == pytest.approx(chosen)
+
+
 def test_bins_are_drawn_as_often_as_their_probability_says(checkpoint, observe):
     policy = QPolicy(checkpoint(), PolicySettings("sft", temperature=1.0, support=0.0), "cpu")
     policy.reset(INSTRUCTION, seed=0)

@@ -77,7 +77,6 @@ def test_loss_of_a_hand_made_row(remainder):
     loss, metrics = q_loss(log_p, torch.tensor([[0]]), torch.tensor([[0.75]]), remainder=remainder)
     rest = math.log(0.2) if remainder == "dummy" else (math.log(0.2) + math.log(0.1)) / 2
     assert loss.item() == pytest.approx(-(0.75 * math.log(0.5) + 0.25 * rest))
-    assert metrics["value"].item() == pytest.approx(0.8)
     assert metrics["likelihood"].item() == pytest.approx(0.5)
     assert metrics["mean_target"].item() == pytest.approx(0.75)
     assert metrics["share_saturated"].item() == 0.0

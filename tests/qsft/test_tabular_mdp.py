@@ -150,6 +150,12 @@ def test_uniform_remainder_leaves_the_value_undetermined():
     assert pi @ shifted == pytest.approx(pi @ weight + 0.15)
 
 
+def test_uniform_remainder_overvalues_an_action_worth_nothing():
+    """The upper bound of Theorem 4.1 as quoted, p_theta <= Q*, cannot hold for it."""
+    p = tabular.uniform_optimum(np.array([0.5, 0.3, 0.2]), np.array([0.0, 0.6, 0.4]))
+    assert p[0] == pytest.approx((0.3 * 0.4 + 0.2 * 0.6) / 2)
+
+
 @pytest.mark.parametrize("remainder", ["dummy", "uniform"])
 def test_the_loss_is_stationary_at_the_counted_optimum(remainder):
     """The loss is convex in the logits, so stationary is optimal."""

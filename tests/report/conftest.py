@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qsft_sim.results import EpisodeResult
+from qsft_sim.trace import Trace
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
@@ -120,7 +122,10 @@ def write_evaluation(folder: Path, policy: str, rate: float, rng: np.random.Gene
     twins = [twin_line(number, colour, rate, settings, rng) for number in range(60) for colour in ("red", "blue")]
     write_lines(folder / "counterfactual.jsonl", twins)
     for success in (True, False):
-        write_trace(folder / f"trace-{'success' if success else 'failure'}.npz", success, policy == "qsft", rng)
+        line = next(line for line in episodes if line["success"] == success) | {"steps": STEPS}
+        make_trace(line, rng, has_values=policy == "qsft").save(
+            folder / f"trace-{'success' if success else 'failure'}.npz"
+        )
 
 
 def episode_line(
@@ -146,11 +151,13 @@ def twin_line(
     return {**line, "instruction": f"pick up the {colour} cube", "handled": f"{handled} cube"}
 
 
-def write_trace(path: Path, success: bool, has_values: bool, rng: np.random.Generator) -> None:
-    frames = scene_frames(success, rng)
+def make_trace(line: dict[str, object], rng: np.random.Generator, *, has_values: bool) -> Trace:
+    """Return a trace whose values rise in a success and fall in a failure."""
+    result = EpisodeResult.from_json(json.dumps(line))
+    frames = scene_frames(result.success, rng)
     bins = np.arange(N_BINS)
     progress = np.linspace(0, 1, STEPS)
-    value = 0.35 + 0.6 * progress**1.5 if success else 0.4 * np.exp(-3 * progress) + 0.05 * rng.random(STEPS)
+    value = 0.35 + 0.6 * progress**1.5 if result.success else 0.4 * np.exp(-3 * progress) + 0.05 * rng.random(STEPS)
     shape = (STEPS, len(ACTION_NAMES), N_BINS)
     q_values, probabilities = np.zeros(shape), np.zeros(shape)
     for step in range(STEPS):
@@ -162,11 +169,11 @@ def write_trace(path: Path, success: bool, has_values: bool, rng: np.random.Gene
     q_values = np.clip(q_values + rng.normal(0, 0.03, shape), 0, 1)
     chosen = np.array([[rng.choice(N_BINS, p=row) for row in step] for step in probabilities])
     centers = np.stack([np.linspace(-limit, limit, N_BINS) for limit in LIMITS])
-    np.savez_compressed(
-        path, frames=frames, probabilities=probabilities.astype(np.float16), action_bins=chosen,
-        q_values=(q_values if has_values else np.full(shape, np.nan)).astype(np.float16),
+    return Trace(
+        result, 0.2, ("front", "wrist"), frames, ACTION_NAMES, centers.astype(np.float32),
+        q_values=(q_values if has_values else np.full(shape, np.nan)).astype(np.float32),
+        probabilities=probabilities.astype(np.float32), action_bins=chosen,
         value=(value if has_values else np.full(STEPS, np.nan)).astype(np.float32),
-        instruction=np.array("pick up the red cube"), bin_centers=centers,
     )  # fmt: skip
 
 

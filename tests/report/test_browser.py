@@ -42,6 +42,7 @@ window.addEventListener("load", async () => {
     const look = () => ({
       frames: [...player.querySelectorAll("canvas.frame")].map(pixels),
       heat: [...player.querySelectorAll("canvas.heat")].map(pixels),
+      maps: [...player.querySelectorAll("canvas.map")].map(pixels),
       readouts: [...player.querySelectorAll(".strip-readout")].map((output) => output.textContent),
       clock: player.querySelector(".clock").textContent,
       cursor: player.querySelector(".cursor") ? player.querySelector(".cursor").getAttribute("x1") : null,
@@ -60,6 +61,17 @@ window.addEventListener("load", async () => {
     await show(player, 0);
     if (fade) fade.click();
     const again = look();
+    const map = player.querySelectorAll("canvas.map")[1];
+    const box = map.getBoundingClientRect();
+    const at = { clientX: box.left + 0.5 * box.width, clientY: box.top + 5, bubbles: true };
+    map.dispatchEvent(new PointerEvent("pointerdown", at));
+    const sought = player.querySelector(".clock").textContent;
+    const ends = (name) => {
+      const { left, right } = player.querySelector(name).getBoundingClientRect();
+      return [Math.round(left), Math.round(right)];
+    };
+    const mapCursor = player.querySelector(".map-cursor").getBoundingClientRect().left;
+    await show(player, 0);
     player.querySelector(".play").click();
     await new Promise((resolve) => setTimeout(resolve, 450));
     const played = Number(player.dataset.step);
@@ -69,6 +81,13 @@ window.addEventListener("load", async () => {
       drawn: first.frames.every((frame) => frame !== pixels(blank)),
       frames_change: first.frames.every((frame, camera) => frame !== end.frames[camera]),
       heat_changes: first.heat.every((strip, dimension) => strip !== end.heat[dimension]),
+      maps_drawn: new Set(first.maps).size === first.maps.length,
+      maps_stay: first.maps.join() === end.maps.join(),
+      maps_fade: fade ? end.maps.every((map, dimension) => map !== unfaded.maps[dimension]) : null,
+      film: ends(".film"),
+      map: ends(".map"),
+      mapCursor: (mapCursor - box.left) / box.width,
+      sought,
       fade_changes: fade ? end.heat.every((strip, dimension) => strip !== unfaded.heat[dimension]) : null,
       readouts_change: first.readouts.join() !== end.readouts.join(),
       returns: JSON.stringify(first) === JSON.stringify(again),
@@ -81,7 +100,12 @@ window.addEventListener("load", async () => {
   const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
   const requests = loaded.filter((name) => !name.startsWith("data:"));
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  const result = { problems: window.problems, requests, seen, wide };
+  // Windows narrower than 500 pixels cannot be had, a narrower page can.
+  document.body.style.width = "360px";
+  await settled();
+  const shown = [...document.querySelectorAll("header *, main *")].filter((part) => !part.closest(".unseen"));
+  const beyond = shown.filter((part) => part.getBoundingClientRect().right > 361).map((part) => part.outerHTML);
+  const result = { problems: window.problems, requests, seen, wide, beyond: beyond.map((part) => part.slice(0, 99)) };
   document.documentElement.setAttribute("data-result", JSON.stringify(result));
 });
 </script>"""
@@ -131,9 +155,26 @@ def test_values_are_shown_where_the_policy_has_them_and_nowhere_else(result: dic
     for player in result["seen"]:
         has_values = player["id"].startswith("player-qsft")
         assert ("Q 0." in player["readout"]) == has_values
-        assert (player["cursor"] == ["44", "552"]) == has_values
-        assert player["fade_changes"] == (True if has_values else None)
+        assert player["fade_changes"] == player["maps_fade"] == (True if has_values else None)
+        if has_values:  # 28 steps from 64 to 552: the first half a step from the left end, the last from the right
+            assert [float(x) for x in player["cursor"]] == pytest.approx([64 + 488 / 56, 552 - 488 / 56])
+        else:
+            assert player["cursor"] == [None, None]
+
+
+def test_the_maps_show_the_whole_episode_on_the_axis_of_the_film(result: dict) -> None:
+    for player in result["seen"]:
+        assert player["maps_drawn"] and player["maps_stay"]
+        assert player["map"] == pytest.approx(player["film"], abs=1)
+
+
+def test_a_click_into_a_map_shows_that_step(result: dict) -> None:
+    for player in result["seen"]:
+        assert player["sought"] == "step 15 / 28 · 2.8 s"  # the middle of the map is where step 15 begins
+        assert player["mapCursor"] == pytest.approx(14.5 / 28, abs=0.01)
 
 
 def test_the_page_fits_a_telephone(complete_run: Path, tmp_path: Path) -> None:
-    assert run_in_browser(write_report(complete_run), tmp_path, width=500)["wide"] <= 0
+    result = run_in_browser(write_report(complete_run), tmp_path, width=500)
+    assert result["wide"] <= 0
+    assert result["beyond"] == []

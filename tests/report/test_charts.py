@@ -9,10 +9,19 @@ import pytest
 
 from vlm_qsft.report.charts.calibration import CalibrationBin, draw_calibration
 from vlm_qsft.report.charts.histogram import draw_histogram
-from vlm_qsft.report.charts.interval import IntervalAxis, draw_interval
+from vlm_qsft.report.charts.interval import IntervalAxis, draw_interval, draw_parts
 from vlm_qsft.report.charts.line import Line, draw_lines
 from vlm_qsft.report.charts.markup import element, text
-from vlm_qsft.report.charts.scale import Scale, padded_range, round_ticks, write_number, write_percent
+from vlm_qsft.report.charts.scale import (
+    Scale,
+    padded_range,
+    round_ticks,
+    write_number,
+    write_p_value,
+    write_percent,
+    write_percent_range,
+    write_points,
+)
 
 
 def test_a_scale_maps_its_ends_to_its_ends() -> None:
@@ -37,9 +46,12 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert [write_number(number) for number in (0, 3.14159, 12500, -0.5, 0.00012, math.nan)] == [
         "0", "3.14", "12.5k", "−0.5", "1.2e−4", "–",
     ]  # fmt: skip
-    assert [write_percent(share) for share in (0.424, 0.055, 1.0, 0.0)] == [
-        "42\u00a0%", "5.5\u00a0%", "100\u00a0%", "0\u00a0%",
+    assert [write_percent(share) for share in (0.425, 0.055, 1.0, 0.0, 0.36004)] == [
+        "42.5\u00a0%", "5.5\u00a0%", "100\u00a0%", "0\u00a0%", "36\u00a0%",
     ]  # fmt: skip
+    assert write_percent_range(0.325, 0.459) == "32.5 to 45.9\u00a0%"
+    assert [write_points(difference) for difference in (0.025, -0.24, 0.0, -0.0001)] == ["+2.5", "−24", "0", "0"]
+    assert [write_p_value(p_value) for p_value in (0.668, 0.00012, 1e-9)] == ["0.67", "0.00012", "<\u00a00.0001"]
 
 
 def test_a_range_without_numbers_is_still_a_range() -> None:
@@ -80,20 +92,59 @@ def test_an_interval_spans_its_ends_on_the_axis() -> None:
     drawn = draw_interval(axis, 0.5, (0.25, 0.75), series="policy-qsft", description="d")
     bar = re.search(r'<rect class="fill policy-qsft" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)
     assert bar is not None
-    # The axis runs from 18 to 312: a quarter of it is 73.5.
-    assert (float(bar[1]), float(bar[2])) == (91.5, 147.0)
-    assert 'class="baseline" x1="165"' in drawn
+    # The axis runs from 18 to 352: a quarter of it is 83.5.
+    assert (float(bar[1]), float(bar[2])) == (101.5, 167.0)
+    assert 'class="baseline" x1="185"' in drawn
+
+
+def test_parts_of_a_whole_stand_side_by_side_with_the_interval_of_the_first() -> None:
+    axis = IntervalAxis(0.0, 1.0, "scenes")
+    drawn = draw_parts(axis, [(0.25, "solid"), (0.5, "fill")], (0.2, 0.4), series="policy-qsft", description="d")
+    bars = re.findall(r'<rect class="(\w+)[^"]*" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)
+    assert bars == [("rest", "18", "334"), ("solid", "18", "83.5"), ("fill", "101.5", "167")]
+    assert '<line class="whisker" x1="84.8" x2="151.6"' in drawn  # 18 + 334 * 0.2 and 18 + 334 * 0.4
+
+
+def test_a_part_of_nothing_is_not_drawn() -> None:
+    axis = IntervalAxis(0.0, 1.0, "scenes")
+    drawn = draw_parts(axis, [(0.0, "solid"), (0.5, "fill")], (0.0, 0.1), series="policy-qsft", description="d")
+    assert 'class="solid' not in drawn
+
+
+def draw_counts(counts: list[int]) -> str:
+    edges = [number / len(counts) for number in range(len(counts) + 1)]
+    return draw_histogram(edges, counts, description="d", x_label="target", y_label="share", series="series-0")
+
+
+def heights_of_bars(drawn: str) -> list[float]:
+    return [float(height) for height in re.findall(r'class="solid[^>]* height="([\d.]+)"', drawn)]
 
 
 def test_histogram_bars_are_as_high_as_their_share() -> None:
-    drawn = draw_histogram([0.0, 0.5, 1.0], [3, 1], description="d", x_label="target", series="series-0")
-    heights = [float(height) for height in re.findall(r'class="solid[^>]* height="([\d.]+)"', drawn)]
-    assert heights[0] / heights[1] == pytest.approx(3.0, rel=0.01)
-    assert "75\u00a0% (3)" in drawn
+    drawn = draw_counts([5, 2])
+    heights = heights_of_bars(drawn)
+    assert heights[0] / heights[1] == pytest.approx(2.5, rel=0.01)
+    assert "71.4\u00a0% (5)" in drawn
+    assert "cut" not in drawn
+
+
+def test_a_bar_that_hides_the_others_is_cut_and_says_its_share() -> None:
+    drawn = draw_counts([90, 4, 0, 6])
+    first, second, fourth = heights_of_bars(drawn)  # an empty bin has no bar
+    assert second / fourth == pytest.approx(4 / 6, rel=0.01)
+    assert first / fourth == pytest.approx(1.25, rel=0.01)
+    assert ">90\u00a0%, cut<" in drawn
 
 
 def test_calibration_dots_have_an_area_proportional_to_their_count() -> None:
-    bins = [CalibrationBin(0.2, 0.25, 100), CalibrationBin(0.8, 0.7, 400), CalibrationBin(0.9, 0.9, 0)]
+    bins = [
+        CalibrationBin(0.2, 0.25, 100, (0.15, 0.35)),
+        CalibrationBin(0.8, 0.7, 400, (0.6, 0.8)),
+        CalibrationBin(0.9, 0.9, 0, (0.0, 1.0)),
+    ]
     drawn = draw_calibration(bins, description="d", series="series-0")
     radii = [float(radius) for radius in re.findall(r'class="bubble[^>]* r="([\d.]+)"', drawn)]
     assert radii == [4.5, 9.0]
+    # The plot is 274 high, its bottom at 286: 0.15 lies at 286 - 0.15 * 274 and so on.
+    uprights = re.findall(r'<line class="stroke[^>]* x1="([\d.]+)" x2="\1" y1="([\d.]+)" y2="([\d.]+)"', drawn)
+    assert [(float(low), float(high)) for _, low, high in uprights] == [(244.9, 190.1), (121.6, 66.8)]

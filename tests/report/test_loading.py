@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from qsft_sim.statistics import wilson_interval
+from qsft_sim.trace import Trace
 from vlm_qsft.images import decode
-from vlm_qsft.report.episode_results import EpisodeSet, compare_on_common_scenes, load_episode_set, load_tunings
-from vlm_qsft.report.facts import group_facts, write_duration
+from vlm_qsft.report.episode_results import (
+    EpisodeSet,
+    compare_on_common_scenes,
+    load_episode_set,
+    load_tunings,
+    write_settings,
+)
+from vlm_qsft.report.facts import group_facts, write_duration, write_fact
 from vlm_qsft.report.logged_data import LoggedData, load_logged_data
 from vlm_qsft.report.missing import Missing
 from vlm_qsft.report.phase_metrics import PhaseMetrics, load_phase_metrics
 from vlm_qsft.report.policy_names import in_order
-from vlm_qsft.report.q_diagnostics import load_calibration, load_targets
+from vlm_qsft.report.q_diagnostics import Calibration, load_calibration, load_targets
 from vlm_qsft.report.sprite import make_sprite
-from vlm_qsft.report.trace import Trace, load_trace
+from vlm_qsft.report.trace import load_trace
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -78,7 +86,6 @@ def test_the_logs_own_success_rate_is_read_from_the_data_set(complete_run: Path)
     logs = load_logged_data(complete_run)
     assert isinstance(logs, LoggedData)
     assert (logs.episodes, logs.frames, logs.success_rate) == (8, 48, 3 / 8)
-    assert (logs.cameras, logs.period_s) == (("front", "wrist"), 0.2)
 
 
 def test_a_killed_evaluation_still_shows_its_complete_lines(complete_run: Path, tmp_path: Path) -> None:
@@ -113,44 +120,22 @@ def test_tunings_come_in_the_order_of_their_number(complete_run: Path, tmp_path:
     assert [one.settings["temperature"] for one in loaded] == [9, 10]
 
 
-def save_trace(path: Path, **changes: np.ndarray) -> Path:
-    arrays = {
-        "frames": np.zeros((3, 1, 8, 8, 3), np.uint8),
-        "q_values": np.full((3, 2, 4), 0.25, np.float16),
-        "probabilities": np.full((3, 2, 4), 0.25, np.float16),
-        "action_bins": np.array([[0, 1], [2, 3], [0, 3]]),
-        "value": np.array([0.1, 0.2, 0.3], np.float32),
-    }
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=True, **{**arrays, **changes})
-    path.write_bytes(content.getvalue())
-    return path
-
-
-def test_the_q_value_of_an_action_is_that_of_its_last_dimension(tmp_path: Path) -> None:
-    q_values = np.arange(24, dtype=np.float16).reshape(3, 2, 4) / 32
-    loaded = load_trace(save_trace(tmp_path / "trace.npz", q_values=q_values), run_folder=tmp_path)
-    assert isinstance(loaded, Trace)
-    # Last dimension's rows begin at 4, 12 and 20; the chosen bins there are 1, 3 and 3.
-    assert loaded.chosen_q_values().tolist() == [5 / 32, 15 / 32, 23 / 32]
-
-
-def test_a_trace_that_contradicts_itself_is_refused_with_the_reason(tmp_path: Path) -> None:
-    outside = save_trace(tmp_path / "a.npz", action_bins=np.full((3, 2), 4))
-    assert "an action bin lies outside 0..3" in reason(load_trace(outside, run_folder=tmp_path))
-    short = save_trace(tmp_path / "b.npz", value=np.zeros(2, np.float32))
-    assert "value is (2,), expected (3,)" in reason(load_trace(short, run_folder=tmp_path))
-    grey = save_trace(tmp_path / "c.npz", frames=np.zeros((3, 1, 8, 8), np.uint8))
-    assert "expected uint8 (step, camera, height, width, 3)" in reason(load_trace(grey, run_folder=tmp_path))
-
-
-def test_a_trace_that_is_cut_off_or_pickled_is_missing_and_not_executed(tmp_path: Path) -> None:
-    whole = save_trace(tmp_path / "whole.npz").read_bytes()
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    assert "cannot be read" in reason(load_trace(tmp_path / "cut.npz", run_folder=tmp_path))
-    pickled = save_trace(tmp_path / "pickled.npz", instruction=np.array({"a": 1}, dtype=object))
-    assert "cannot be read" in reason(load_trace(pickled, run_folder=tmp_path))
-    assert reason(load_trace(tmp_path / "absent.npz", run_folder=tmp_path)) == "No trace recorded."
+def test_a_trace_that_cannot_be_shown_says_which_and_why(complete_run: Path, tmp_path: Path) -> None:
+    whole = complete_run / "evaluation" / "qsft" / "trace-success.npz"
+    assert isinstance(load_trace(whole, run_folder=complete_run), Trace)
+    folder = tmp_path / "evaluation" / "qsft"
+    folder.mkdir(parents=True)
+    (folder / "cut.npz").write_bytes(whole.read_bytes()[:-100])
+    assert reason(load_trace(folder / "cut.npz", run_folder=tmp_path)).startswith(
+        "evaluation/qsft/cut.npz cannot be read"
+    )
+    scripted = Trace.load(whole)
+    none = scripted.q_values[:, :, :0]
+    replace(scripted, q_values=none, probabilities=none, bin_centers=none[0]).save(folder / "scripted.npz")
+    assert reason(load_trace(folder / "scripted.npz", run_folder=tmp_path)) == (
+        "evaluation/qsft/scripted.npz has no bins, as that of a scripted demonstrator."
+    )
+    assert reason(load_trace(folder / "absent.npz", run_folder=tmp_path)) == "No trace recorded."
 
 
 def test_every_tile_of_a_sprite_is_its_frame() -> None:
@@ -170,11 +155,56 @@ def test_large_frames_are_shrunk_with_their_aspect_ratio() -> None:
 
 
 def test_facts_show_every_setting_once_under_its_heading() -> None:
-    groups = group_facts({"preset": "demo", "model": {"n_bins": 256, "trunk": {"width": 64}}}, first_title="Command")
+    groups = group_facts({"preset": "demo", "model": {"n_bins": 256, "trunk": {"width": 64}}}, first_title="command")
     assert [(group.title, group.facts) for group in groups] == [
-        ("Command", (("preset", "demo"),)),
-        ("model", (("n_bins", "256"), ("trunk.width", "64"))),
+        ("command", (("preset", "demo"),)),
+        ("model", (("n_bins", "256"),)),
+        ("model · trunk", (("width", "64"),)),
     ]
+
+
+def test_phases_with_the_same_settings_share_a_group_that_names_them_all() -> None:
+    phase = {"steps": 1200, "batch_size": 128}
+    settings = {"behavior": phase, "model": {"width": 64}, "sft_success": phase}
+    groups = group_facts({"settings": settings}, first_title="command")
+    assert [group.title for group in groups] == ["settings · behavior, sft success", "settings · model"]
+
+
+def test_lists_in_settings_are_written_as_people_read_them() -> None:
+    assert write_fact("quality_shares", [["expert", 0.15], ["poor", 0.35]]) == "expert 0.15, poor 0.35"
+    tried = [{"extraction": "single", "inverse_temperature": 0.0}, {"extraction": "sft"}]
+    assert write_fact("qsft", tried) == "extraction single, inverse temperature 0\nextraction sft"
+
+
+def test_settings_of_a_policy_leave_out_what_is_switched_off() -> None:
+    settings = {"support": 0.0, "temperature": 0.5, "inverse_temperature": 16.0, "extraction": "ratio"}
+    assert write_settings(settings) == "ratio · temperature 0.5 · inverse temperature 16"
+    assert write_settings({"temperature": 0.0, "seed": 3}) == "temperature 0 · seed 3"
+
+
+def test_calibration_says_how_sure_and_how_biased_it_is(tmp_path: Path) -> None:
+    bins = [{"predicted": 0.8, "realised": 0.5, "count": 10}, {"predicted": 0.1, "realised": 0.2, "count": 30}]
+    write(tmp_path / "q" / "calibration.json", json.dumps({"bins": bins, "ece": 0.15, "correlation": 0.6}))
+    loaded = load_calibration(tmp_path)
+    assert isinstance(loaded, Calibration)
+    low, high = loaded.bins
+    # Five successes in ten, by hand: (0.5 + z^2/20 -+ z sqrt(0.025 + z^2/400)) / (1 + z^2/10).
+    assert high.interval == pytest.approx((0.23659, 0.76341), abs=1e-5)
+    assert low.interval == wilson_interval(6, 30)
+    assert (loaded.frames, loaded.correlation) == (40, 0.6)
+    assert loaded.bias == pytest.approx((10 * 0.3 - 30 * 0.1) / 40)
+
+
+def test_outcomes_other_than_success_are_compared_on_common_scenes(complete_run: Path) -> None:
+    first, second = (
+        load_episode_set(complete_run / "evaluation" / policy / "final.jsonl", run_folder=complete_run)
+        for policy in ("qsft", "sft")
+    )
+    assert isinstance(first, EpisodeSet) and isinstance(second, EpisodeSet)
+    comparison = compare_on_common_scenes(first, second, outcome="wrong_object")
+    assert comparison is not None
+    rates = [sum(one.wrong_object for one in each.results) / 200 for each in (first, second)]
+    assert comparison.difference == pytest.approx(rates[0] - rates[1])
 
 
 def test_durations_are_written_in_the_largest_fitting_unit() -> None:

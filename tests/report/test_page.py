@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from qsft_sim.results import EpisodeResult
+from qsft_sim.statistics import PairedComparison, summarise_counterfactual, wilson_interval
+from qsft_sim.trace import Trace
 from vlm_qsft.errors import DatasetError, StorageError
 from vlm_qsft.report import write_report
+from vlm_qsft.report.player import describe_outcome
+from vlm_qsft.report.sections.differences import verdict
 
 NEVER_CLOSED = {"meta", "link", "input", "br", "img"}
 
@@ -84,10 +89,56 @@ def test_the_page_states_success_rates_and_differences_of_the_result_files(
     for policy in ("qsft", "sft_success", "sft"):
         successes = [line["success"] for line in lines_of(complete_run, policy)]
         rates[policy] = 100 * sum(successes) / len(successes)
-        assert f"{rates[policy]:.0f}\u00a0%" in shown
+        assert f"{rates[policy]:.3g}\u00a0%" in shown
     points = rates["qsft"] - rates["sft"]
     assert f"{points:+.3g} points against SFT (" in shown
-    assert "the logs it learned from, in 38\u00a0%" in shown
+    assert "the logs it learned from, in 37.5\u00a0%" in shown
+
+
+def test_the_page_states_wrong_object_rates_with_their_intervals(page: PageParser, complete_run: Path) -> None:
+    for policy in ("qsft", "sft_success", "sft"):
+        wrong = sum(line["wrong_object"] for line in lines_of(complete_run, policy))
+        assert f"{wrong / 2:.3g}\u00a0%" in page.text  # of 200 episodes
+        low, high = wilson_interval(wrong, 200)
+        assert f"{100 * low:.1f} to {100 * high:.1f}\u00a0%".replace(".0", "") in page.text
+
+
+def test_the_page_states_the_counterfactual_test_as_the_simulator_summarises_it(
+    page: PageParser, complete_run: Path
+) -> None:
+    path = complete_run / "evaluation" / "qsft" / "counterfactual.jsonl"
+    summary = summarise_counterfactual([EpisodeResult.from_json(line) for line in path.read_text().splitlines()])
+    row = page.text[page.text.index("Same object") :]
+    row = row[row.index("Q-SFT") :]
+    assert row.index(f"{100 * summary.both_followed:.3g}\u00a0%") < row.index("SFT on successes")
+    assert row.index(f"{100 * summary.one_followed:.2g}\u00a0%") < row.index("SFT on successes")
+    assert f"{100 * summary.same_object:.3g}\u00a0% of {summary.handled_twice}" in row
+
+
+def test_a_difference_that_the_test_does_not_show_is_not_called_one(page: PageParser) -> None:
+    comparison = PairedComparison(200, 0.02, (-0.05, 0.09), 24, 20, 0.65)
+    assert verdict(comparison) == "no difference shown"
+    assert verdict(replace(comparison, p_value=0.01)) == "more"
+    assert verdict(replace(comparison, p_value=0.01, difference=-0.1)) == "less"
+    assert "better" in page.text and "no difference shown" in page.text
+
+
+def test_a_player_says_how_its_episode_ended(page: PageParser, complete_run: Path) -> None:
+    trace = Trace.load(complete_run / "evaluation" / "qsft" / "trace-success.npz")
+    expected = f"Q-SFT · scene {trace.result.episode} · 28 control steps, 5.6 s · handled the red cube"
+    assert expected in page.text
+    wrong = replace(trace, result=replace(trace.result, success=False, handled="blue ball", wrong_object=True))
+    assert describe_outcome(wrong).endswith("· handled the blue ball, a wrong object")
+
+
+def test_a_validation_curve_that_rises_again_is_called_overfitting(complete_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(complete_run, folder)
+    losses = [(100, 2.0), (200, 1.5), (300, 1.9)]
+    lines = [{"step": step, "split": split, "nll": loss} for step, loss in losses for split in ("train", "validation")]
+    (folder / "behavior" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = " ".join(parse(write_report(folder)).text)
+    assert "Last train 1.9; validation 1.9. Validation was lowest, 1.5, at step 200 and has risen since" in shown
 
 
 def test_the_page_says_what_was_run(page: PageParser) -> None:
@@ -97,7 +148,7 @@ def test_the_page_says_what_was_run(page: PageParser) -> None:
         "2.11.0",
         "monte_carlo",
         "25 min 7 s",
-        "extraction ratio",
+        "ratio · temperature 0.5 · inverse temperature 16",
     ):
         assert expected in shown
 
@@ -150,11 +201,10 @@ def test_an_instruction_cannot_break_out_of_the_page(complete_run: Path, tmp_pat
     folder = tmp_path / "run"
     shutil.copytree(complete_run, folder)
     path = folder / "evaluation" / "qsft" / "trace-success.npz"
-    with np.load(path) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    trace = Trace.load(path)
     hostile = "</script><script>alert(1)</script><b>"
-    names = np.array([hostile] * 5)
-    np.savez(path, **{**arrays, "instruction": np.array(hostile), "action_names": names})
+    result = replace(trace.result, instruction=hostile, handled=hostile)
+    replace(trace, result=result, action_names=(hostile,) * 5).save(path)
     source = write_report(folder).read_text(encoding="utf-8")
     parse(folder / "report.html")
     assert "<script>alert" not in source

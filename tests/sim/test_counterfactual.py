@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from qsft_sim.counterfactual import evaluate_counterfactual, summarise_counterfactual
+from qsft_sim.counterfactual import evaluate_counterfactual
 from qsft_sim.demonstrators import Demonstrator
 from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.seeds import EVALUATION
-from qsft_sim.statistics import wilson_interval
+from qsft_sim.statistics import summarise_counterfactual, wilson_interval
 from vlm_qsft.errors import InvalidSetting
 
 BLIND = EnvironmentSettings(cameras=())
@@ -61,8 +61,3 @@ def test_a_scene_without_another_object_is_refused_with_the_remedy(tmp_path: Pat
         evaluate_counterfactual(
             Demonstrator, task="pick", scenes=1, base=EVALUATION, out=tmp_path / "c.jsonl", environment=alone
         )
-
-
-def test_half_a_pair_is_refused() -> None:
-    with pytest.raises(InvalidSetting, match="two of every scene"):
-        summarise_counterfactual([])

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +13,8 @@ from qsft_sim.journal import Journal
 from qsft_sim.results import EpisodeResult
 from qsft_sim.seeds import EVALUATION, TUNING
 from vlm_qsft.errors import InvalidSetting, StorageError, UnknownName
+
+from .killed import run_until_killed
 
 BLIND = EnvironmentSettings(cameras=())
 NOISY = partial(Demonstrator, "noisy")
@@ -69,8 +67,7 @@ def test_every_policy_meets_the_same_scenes(tmp_path: Path) -> None:
 
 def test_an_evaluation_that_was_killed_continues_and_gives_the_same_file(tmp_path: Path) -> None:
     evaluate_noisy(tmp_path / "whole.jsonl", episodes=8)
-    script = tmp_path / "evaluator.py"
-    script.write_text(
+    run_until_killed(
         "import os, signal, sys\n"
         "from functools import partial\n"
         "from pathlib import Path\n"
@@ -82,14 +79,9 @@ def test_an_evaluation_that_was_killed_continues_and_gives_the_same_file(tmp_pat
         "if __name__ == '__main__':\n"
         "    evaluate(partial(Demonstrator, 'noisy'), task='pick', episodes=8, base=2, out=Path(sys.argv[1]),\n"
         "        environment=EnvironmentSettings(cameras=()), settings={'quality': 'noisy', 'temperature': 0.5},\n"
-        "        workers=2, progress=die_after_three)\n"
+        "        workers=2, progress=die_after_three)\n",
+        tmp_path / "killed.jsonl",
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    # The workers hold the pipe too: run returns when they have ended with their parent.
-    ended = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "killed.jsonl")], stdout=subprocess.PIPE, env=environment
-    )
-    assert ended.returncode == -signal.SIGKILL
     assert len(read_results(tmp_path / "killed.jsonl")) == 3
     evaluate_noisy(tmp_path / "killed.jsonl", episodes=8)
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
@@ -127,9 +119,9 @@ def test_a_finished_evaluation_does_not_load_its_policy_again(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"settings": {"quality": "noisy", "temperature": 1.0}}, "temperature: 0.5 before, 1.0 now"),
-        ({"settings": {"quality": "noisy"}}, "temperature: 0.5 before, absent now"),
-        ({"base": TUNING}, "base: 2 before, 1 now"),
+        ({"settings": {"quality": "noisy", "temperature": 1.0}}, "temperature was 0.5, is 1.0 now"),
+        ({"settings": {"quality": "noisy"}}, "temperature was 0.5, is absent now"),
+        ({"base": TUNING}, "base was 2, is 1 now"),
     ],
 )
 def test_results_of_other_settings_are_not_continued(tmp_path: Path, changed: dict, text: str) -> None:
@@ -142,7 +134,7 @@ def test_results_of_other_settings_are_not_continued(tmp_path: Path, changed: di
 def test_results_of_another_variant_are_not_continued(tmp_path: Path) -> None:
     out = tmp_path / "noisy.jsonl"
     evaluate_noisy(out, episodes=1)
-    with pytest.raises(InvalidSetting, match="variant: standard before, camera_shift now"):
+    with pytest.raises(InvalidSetting, match="variant was standard, is camera_shift now"):
         evaluate(
             NOISY, task="pick", episodes=1, base=EVALUATION, out=out, variant="camera_shift", environment=BLIND,
             settings=SETTINGS,

@@ -11,6 +11,7 @@ from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.evaluation import Evaluator, evaluate
 from qsft_sim.examples import write_examples
 from qsft_sim.seeds import EVALUATION
+from qsft_sim.trace import Trace
 from qsft_sim.video import write_video
 from vlm_qsft.errors import ShapeMismatch
 
@@ -34,12 +35,12 @@ def test_the_first_success_and_the_first_failure_are_kept_with_trace_and_film(tm
     assert set(examples) == {"success", "failure"}
     for ending, example in examples.items():
         assert example.result.to_json() == expected[ending].to_json()  # run again, it is the same episode
-        with np.load(tmp_path / f"trace-{ending}.npz", allow_pickle=False) as trace:
-            steps = expected[ending].steps
-            assert trace["frames"].shape == (steps, 1, 224, 224, 3)
-            assert str(trace["instruction"]) == expected[ending].instruction
-            assert trace["action_names"].tolist() == ["dx", "dy", "dz", "dyaw", "gripper"]
-            assert trace["value"].shape == (steps,)
+        trace, steps = Trace.load(tmp_path / f"trace-{ending}.npz"), expected[ending].steps
+        assert trace.result.to_json() == expected[ending].to_json()
+        assert trace.frames.shape == (steps, 1, 224, 224, 3)
+        assert trace.action_names == ("dx", "dy", "dz", "dyaw", "gripper")
+        assert trace.period_s == 0.2
+        assert (trace.value.shape, trace.n_bins) == ((steps,), 0)
         with av.open(tmp_path / "videos" / f"{ending}.mp4") as film:
             pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert len(pictures) == steps and pictures[0].shape == (224, 224, 3)

@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from qsft_sim.recording import RecordingSettings, record, record_episode, recording_jobs
-from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.errors import InvalidSetting, UnknownName
+
+from .killed import run_until_killed
 
 SMALL = RecordingSettings(
     episodes=6, mixture={"expert": 1, "poor": 1}, tasks=("pick", "near"), image_size=(16, 16), n_distractors=(1, 1)
@@ -40,8 +38,7 @@ def test_any_number_of_processes_records_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_recorder_that_was_killed_continues_and_gives_the_same_bytes(tmp_path: Path) -> None:
     record(tmp_path / "whole", SMALL, workers=1)
-    script = tmp_path / "recorder.py"
-    script.write_text(
+    run_until_killed(
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from qsft_sim.recording import RecordingSettings, record\n"
@@ -50,14 +47,9 @@ def test_a_recorder_that_was_killed_continues_and_gives_the_same_bytes(tmp_path:
         "def die_after_two(complete, total):\n"
         "    if complete == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "if __name__ == '__main__':\n"
-        "    record(Path(sys.argv[1]), settings, workers=2, progress=die_after_two)\n"
+        "    record(Path(sys.argv[1]), settings, workers=2, progress=die_after_two)\n",
+        tmp_path / "killed",
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    # The workers hold the pipe too: run returns when they have ended with their parent.
-    ended = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "killed")], stdout=subprocess.PIPE, env=environment
-    )
-    assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "meta").exists()
     record(tmp_path / "killed", SMALL, workers=1)
     assert bytes_of(tmp_path / "killed") == bytes_of(tmp_path / "whole")
@@ -65,7 +57,7 @@ def test_a_recorder_that_was_killed_continues_and_gives_the_same_bytes(tmp_path:
 
 def test_a_recording_with_other_settings_is_refused_in_the_same_folder(tmp_path: Path) -> None:
     record(tmp_path, RecordingSettings(episodes=1, mixture={"expert": 1}, image_size=(8, 8)))
-    with pytest.raises(DatasetError, match="seed"):
+    with pytest.raises(InvalidSetting, match="seed was 0, is 1 now"):
         record(tmp_path, RecordingSettings(episodes=1, mixture={"expert": 1}, image_size=(8, 8), seed=1))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qsft_sim.results import EpisodeResult
-from qsft_sim.statistics import compare, mcnemar_p_value, summarise, wilson_interval
+from qsft_sim.statistics import compare, mcnemar_p_value, summarise, summarise_counterfactual, wilson_interval
 from vlm_qsft.errors import InvalidSetting
 
 RESULT = EpisodeResult("pick", 2, 0, 0, "pick up the red cube", True, False, "red cube", 10, 1.0, math.nan, math.nan)
@@ -58,6 +58,7 @@ def test_a_summary_counts_successes_and_wrong_objects() -> None:
     summary = summarise(results("11x0"))
     assert (summary.episodes, summary.success_rate, summary.wrong_object_rate) == (4, 0.5, 0.25)
     assert summary.interval == wilson_interval(2, 4)
+    assert summary.wrong_object_interval == wilson_interval(1, 4)
     assert summary.mean_steps == 10
 
 
@@ -67,6 +68,13 @@ def test_a_comparison_counts_the_scenes_that_differ() -> None:
     assert (comparison.only_first, comparison.only_second) == (5, 1)
     assert comparison.difference == pytest.approx(0.4)
     assert comparison.p_value == pytest.approx(2 * (1 + 6) / 64)
+
+
+def test_a_comparison_counts_another_outcome_when_it_is_asked_for() -> None:
+    comparison = compare(results("x10x"), results("1x0x"), outcome=lambda result: result.wrong_object)
+    assert (comparison.only_first, comparison.only_second, comparison.difference) == (1, 1, 0.0)
+    comparison = compare(results("xx1x"), results("1x00"), outcome=lambda result: result.wrong_object)
+    assert (comparison.only_first, comparison.only_second, comparison.difference) == (2, 0, 0.5)
 
 
 def test_the_bootstrap_interval_is_the_normal_one_for_many_episodes() -> None:
@@ -83,3 +91,42 @@ def test_the_bootstrap_interval_is_the_normal_one_for_many_episodes() -> None:
 def test_results_of_different_scenes_are_not_compared() -> None:
     with pytest.raises(InvalidSetting, match="same scenes"):
         compare(results("11"), results("11")[::-1])
+
+
+def twin(seed: int, colour: str, *, success: bool, handled: str) -> EpisodeResult:
+    return replace(RESULT, seed=seed, instruction=f"pick up the {colour} cube", success=success, handled=handled)
+
+
+# Scene 1: both followed. 2: deaf, the red cube whatever it is told. 3: nothing handled under one of the two.
+TWINS = [
+    twin(1, "red", success=True, handled="red cube"),
+    twin(1, "blue", success=True, handled="blue cube"),
+    twin(2, "red", success=True, handled="red cube"),
+    twin(2, "blue", success=False, handled="red cube"),
+    twin(3, "red", success=False, handled=""),
+    twin(3, "blue", success=False, handled="blue cube"),
+]
+
+
+def test_the_counterfactual_summary_counts_scenes_by_hand() -> None:
+    summary = summarise_counterfactual(TWINS)
+    assert (summary.scenes, summary.both_followed, summary.one_followed) == (3, 1 / 3, 1 / 3)
+    assert summary.interval == wilson_interval(1, 3)
+    assert (summary.handled_twice, summary.same_object) == (2, 0.5)
+
+
+def test_the_counterfactual_summary_does_not_depend_on_the_order_of_the_runs() -> None:
+    assert summarise_counterfactual(TWINS[::-1]) == summarise_counterfactual(TWINS)
+    assert summarise_counterfactual(TWINS[::2] + TWINS[1::2]) == summarise_counterfactual(TWINS)
+
+
+def test_a_scene_whose_second_run_was_killed_does_not_count() -> None:
+    assert summarise_counterfactual([*TWINS, twin(4, "red", success=True, handled="")]) == summarise_counterfactual(
+        TWINS
+    )
+
+
+@pytest.mark.parametrize("alone", [[], TWINS[:1], TWINS[::2]])
+def test_runs_without_a_second_instruction_are_refused(alone: list[EpisodeResult]) -> None:
+    with pytest.raises(InvalidSetting, match="two of every scene"):
+        summarise_counterfactual(alone)

@@ -23,7 +23,7 @@ SCHEMA = DatasetSchema(
 MODEL = ModelSettings(channels=8, width=16, layers=1, image_size=(16, 16))
 SETTINGS = TrainSettings(
     steps=16, batch_size=8, learning_rate=3e-3, eval_every=4, save_every=4, gamma=0.9, augmentation=1,
-    validation_fraction=0.25, seed=5, device="cpu",
+    colour_jitter=0.1, validation_fraction=0.25, seed=5, device="cpu",
 )  # fmt: skip
 
 

@@ -46,14 +46,16 @@ def test_the_cache_holds_what_the_scorer_says_frame_by_frame(tmp_path: Path) -> 
     np.testing.assert_allclose(cache.logged(frames), logged[frames], atol=1e-5)
     np.testing.assert_allclose(cache.whole(frames), whole[frames], atol=3e-3)
     np.testing.assert_allclose(np.exp(cache.whole(frames)).sum(-1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(cache.first(frames), cache.whole(frames)[:, 0])
 
 
 def test_without_the_whole_distribution_only_the_logged_tokens_are_stored(tmp_path: Path) -> None:
     cache = built(tmp_path, is_whole=False)
     assert cache.logged(np.array([0])).shape == (1, 3)
     assert not (tmp_path / "whole.npy").exists()
-    with pytest.raises(ValueError, match="logged tokens only"):
-        cache.whole(np.array([0]))
+    for of_every_bin in (cache.first, cache.whole):
+        with pytest.raises(ValueError, match="logged tokens only"):
+            of_every_bin(np.array([0]))
 
 
 def test_a_cache_that_was_interrupted_is_completed(tmp_path: Path) -> None:

@@ -1,21 +1,12 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 import pytest
 import torch
 
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.training.device import keep_freed_memory, resolve_device, resolve_precision, usable_cores
-
-
-@pytest.mark.parametrize(("content", "expected"), [("max 100000\n", None), ("50000 100000\n", 1)])
-def test_a_quota_of_the_container_limits_the_cores(tmp_path: Path, content: str, expected: int | None) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(content)
-    without = usable_cores(tmp_path / "absent")
-    assert usable_cores(quota) == (without if expected is None else expected)
+from vlm_qsft.training.device import keep_freed_memory, resolve_device, resolve_precision
 
 
 def test_the_processor_computes_in_float32_unless_told_otherwise() -> None:

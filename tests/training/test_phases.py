@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -69,6 +70,17 @@ def test_both_phases_leave_a_checkpoint_that_loads_and_nothing_that_only_a_resum
     assert all(torch.equal(before[name], after[f"behavior/{name}"]) for name in before)
     assert any(not torch.equal(before[name], after[f"q_model/{name}"]) for name in before)
     assert checkpoint.metadata["train"]["backup"] == "max"
+
+
+def test_the_uniform_remainder_begins_with_p_theta_equal_to_pi_phi(
+    dataset: Path, behavior: Path, tmp_path: Path
+) -> None:
+    settings = replace(SHORT_Q, backup="monte_carlo", remainder="uniform", learning_rate=1e-6)
+    policy = train_q(dataset, behavior, settings, tmp_path / "q")
+    lines = [json.loads(line) for line in (policy.parent / "metrics.jsonl").read_text().splitlines()]
+    # The overlap of equal distributions is 1; log pi_phi is cached in half precision.
+    assert [line["value"] for line in lines] == pytest.approx([1.0] * len(lines), abs=5e-3)
+    assert {line["split"] for line in lines} == {"train", "validation"}
 
 
 def test_a_complete_phase_returns_at_once_and_other_settings_are_refused(dataset: Path, behavior: Path) -> None:

@@ -6,26 +6,28 @@ import copy
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
+from vlm_qsft import qsft
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.scorer import TokenScorer
-from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network
+from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network, value_needs_behavior
 from vlm_qsft.training.dataset import FrameDataset, FrameSource, QColumns
-from vlm_qsft.training.q_trainer import TARGET_NETWORK_FILE, QTrainer
+from vlm_qsft.training.frame_table import FrameTable
+from vlm_qsft.training.q_trainer import TARGET_NETWORK_FILE, QTrainer, likelihood_model
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TrainSettings
 from vlm_qsft.training.splits import split_frames
 from vlm_qsft.training.step_folder import latest_complete
 from vlm_qsft.training.transition_table import transition_table
 
-from .frames import CPU, GAMMA, LENGTHS, N_TOKENS, SETTINGS, SUCCESSES, frame_source, small_scorer
+from .frames import CPU, GAMMA, LENGTHS, N_TOKENS, SETTINGS, SUCCESSES, frame_source, frame_table, small_scorer
 
-BACKUPS = [("monte_carlo", "dummy"), ("nstep", "dummy"), ("behavior", "dummy"), ("max", "dummy"),
-           ("nstep", "uniform"), ("behavior", "uniform"), ("max", "uniform")]  # fmt: skip
+BACKUPS = [(backup, remainder) for remainder in ("dummy", "uniform") for backup in sorted(qsft.BACKUPS)]
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class LogPiInMemory:
     def logged(self, frames: np.ndarray) -> np.ndarray:
         return np.take_along_axis(self.log_pi[frames], self.tokens[frames][..., None], -1)[..., 0]
 
+    def first(self, frames: np.ndarray) -> np.ndarray:
+        return self.log_pi[frames, 0]
+
     def whole(self, frames: np.ndarray) -> np.ndarray:
         return self.log_pi[frames]
 
 
-def q_trainer(out: Path, settings: TrainSettings) -> QTrainer:
+def q_trainer(out: Path, settings: TrainSettings, *, table: FrameTable | None = None) -> QTrainer:
     behavior = small_scorer(settings.seed).eval()
-    source = frame_source(behavior)
+    source = frame_source(behavior, table)
     needs = backup_needs(settings)
     transitions = None
     if needs_target_network(needs):
@@ -60,12 +65,10 @@ def q_trainer(out: Path, settings: TrainSettings) -> QTrainer:
         transitions = transition_table(
             table.reward, table.terminated, table.stop, gamma=GAMMA, horizon=horizon(settings, table.chunk)
         )
-    columns = QColumns(LogPiInMemory.of(behavior, source), transitions, needs)
+    columns = QColumns(LogPiInMemory.of(behavior, source), transitions, needs, value_needs_behavior(settings))
     splits = split_frames(source.table, settings, weights="all")
-    q_model = copy.deepcopy(behavior)
-    q_model.reset_dummy(0.95)
     return QTrainer(
-        q_model,
+        likelihood_model(behavior, settings.remainder),
         settings=settings,
         reward_rule="binary01",
         train_frames=FrameDataset(source, splits.train, q_columns=columns),
@@ -74,6 +77,10 @@ def q_trainer(out: Path, settings: TrainSettings) -> QTrainer:
         device=CPU,
         precision="float32",
     )
+
+
+def p_theta(trainer: QTrainer) -> TokenScorer:
+    return cast(TokenScorer, trainer.model)
 
 
 def log_p_of(scorer: TokenScorer, source: FrameSource, frame: int) -> np.ndarray:
@@ -122,7 +129,7 @@ def slow_targets(settings: TrainSettings, trainer: QTrainer, source: FrameSource
 
 @pytest.mark.parametrize(("backup", "remainder"), BACKUPS)
 def test_targets_of_every_backup_equal_a_walk_through_the_episode(tmp_path: Path, backup: str, remainder: str) -> None:
-    settings = replace(SETTINGS, backup=backup, remainder=remainder, n_step=2, augmentation=2)
+    settings = replace(SETTINGS, backup=backup, remainder=remainder, n_step=2, augmentation=2, colour_jitter=0.2)
     trainer = q_trainer(tmp_path, settings)
     source = trainer.validation_frames.source
     frames = np.arange(len(source.table))
@@ -202,3 +209,49 @@ def test_p_theta_starts_at_the_reset_value_and_learns_the_mean_return(tmp_path: 
     train = [line for line in lines if line["split"] == "train"]
     assert begun[0] == pytest.approx(0.05, abs=1e-5)
     assert train[-1]["value"] == pytest.approx(train[-1]["mean_target"], abs=0.05)
+
+
+UNIFORM = replace(SETTINGS, backup="monte_carlo", remainder="uniform")
+
+
+def test_with_the_uniform_remainder_p_theta_starts_as_pi_phi_and_the_dummy_token_is_gone(tmp_path: Path) -> None:
+    trainer = q_trainer(tmp_path, UNIFORM)
+    source, frames = trainer.train_frames.source, np.arange(sum(LENGTHS))
+    log_pi = LogPiInMemory.of(small_scorer(UNIFORM.seed).eval(), source).log_pi
+    log_p = np.stack([log_p_of(p_theta(trainer), source, int(frame)) for frame in frames])
+    np.testing.assert_allclose(log_p[..., :-1], log_pi, atol=1e-5)
+    assert np.exp(log_p[..., -1]).max() < 1e-5
+    begun = trainer.held_out_metrics()
+    assert begun["value"] == pytest.approx(1.0, abs=1e-4)
+    assert begun["ratio_q05"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_with_the_uniform_remainder_the_held_out_value_is_the_overlap_with_pi_phi(tmp_path: Path) -> None:
+    trainer = q_trainer(tmp_path, UNIFORM)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in p_theta(trainer).parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    held_out = trainer.validation_frames
+    log_pi = LogPiInMemory.of(small_scorer(UNIFORM.seed).eval(), held_out.source).log_pi
+    expected = [
+        slow_value(UNIFORM, log_p_of(p_theta(trainer), held_out.source, frame)[0], log_pi[frame][0])
+        for frame in held_out.frames.tolist()
+    ]
+    assert max(expected) < 0.95
+    assert trainer.held_out_metrics()["value"] == pytest.approx(np.mean(expected), abs=1e-5)
+    bins = json.loads((tmp_path / "calibration.json").read_text())["bins"]
+    predicted = sum(one["predicted"] * one["count"] for one in bins) / sum(one["count"] for one in bins)
+    assert predicted == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_a_return_just_below_zero_is_never_drawn_for_its_return(tmp_path: Path) -> None:
+    table = frame_table()
+    failed = np.isin(table.episode, np.flatnonzero(~table.episode_success))
+    below = replace(table, returns=np.where(failed, np.float32(-5e-5), table.returns))
+    priority = q_trainer(tmp_path, SETTINGS, table=below).priority()
+    assert priority is not None
+    frames = q_trainer(tmp_path, SETTINGS, table=below).train_frames.frames
+    np.testing.assert_array_equal(priority.odds, np.where(failed, 0.0, table.returns)[frames])
+    nothing = replace(table, returns=np.where(failed, np.float32(-5e-5), np.float32(0.0)))
+    assert q_trainer(tmp_path, SETTINGS, table=nothing).priority() is None

@@ -7,9 +7,17 @@ from vlm_qsft.training.sampler import BatchRequest, FrameSampler, Priority
 FRAMES = np.array([3, 5, 8, 13, 21])
 
 
-def sampled(*, accumulation: int = 1, seed: int = 0, shift_pixels: int = 0) -> list[BatchRequest]:
+def sampled(
+    *, accumulation: int = 1, seed: int = 0, shift_pixels: int = 0, colour_jitter: float = 0.0
+) -> list[BatchRequest]:
     sampler = FrameSampler(
-        FRAMES, steps=5, batch_size=4, accumulation=accumulation, shift_pixels=shift_pixels, seed=seed
+        FRAMES,
+        steps=5,
+        batch_size=4,
+        accumulation=accumulation,
+        shift_pixels=shift_pixels,
+        colour_jitter=colour_jitter,
+        seed=seed,
     )
     return list(sampler)
 
@@ -46,7 +54,12 @@ def test_shifts_stay_within_the_setting_and_reach_its_ends() -> None:
 def test_importance_weights_make_a_prioritised_batch_estimate_the_mean_over_all_frames() -> None:
     frames, odds = np.arange(50), np.concatenate([np.full(45, 0.0), np.linspace(0.2, 1.0, 5)]).astype(np.float32)
     sampler = FrameSampler(
-        frames, steps=4000, batch_size=8, accumulation=1, shift_pixels=0, seed=0, priority=Priority(odds, 0.5)
+        frames,
+        steps=4000,
+        batch_size=8,
+        accumulation=1,
+        seed=0,
+        priority=Priority(odds, 0.5),
     )
     drawn, weighted, numbers = np.zeros(50), [], np.sin(frames) + 2.0
     for request in sampler:
@@ -62,9 +75,30 @@ def test_importance_weights_make_a_prioritised_batch_estimate_the_mean_over_all_
 def test_a_prioritised_batch_is_the_same_whatever_the_accumulation() -> None:
     priority = Priority(np.array([0.0, 0.1, 0.0, 0.9, 0.3], np.float32), 0.4)
     whole, pieces = (
-        list(FrameSampler(FRAMES, steps=3, batch_size=6, accumulation=n, shift_pixels=0, seed=1, priority=priority))
+        list(
+            FrameSampler(
+                FRAMES,
+                steps=3,
+                batch_size=6,
+                accumulation=n,
+                seed=1,
+                priority=priority,
+            )
+        )
         for n in (1, 3)
     )
     assert [frame for request in whole for frame in request.frames] == [
         frame for request in pieces for frame in request.frames
     ]
+
+
+def test_colour_factors_lie_around_one_and_do_not_depend_on_the_accumulation() -> None:
+    whole, pieces = sampled(colour_jitter=0.2), sampled(accumulation=2, colour_jitter=0.2)
+    gains = np.concatenate([request.gains for request in whole if request.gains is not None])
+    assert gains.shape == (20, 3)
+    assert abs(gains.mean() - 1.0) < 0.1 and 0.1 < gains.std() < 0.3
+    np.testing.assert_array_equal(
+        gains, np.concatenate([request.gains for request in pieces if request.gains is not None])
+    )
+    assert not any(request.augments for request in sampled())
+    assert all(request.augments for request in whole)

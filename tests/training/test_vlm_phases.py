@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForImageTextToText
 
 from vlm_qsft.model.checkpoint import load_checkpoint
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.training import TokenSettings, train_behavior, train_q
 
-from ..model.conftest import SPECIAL, byte_tokenizer, image_processor, tiny_config
+from ..model.conftest import save_tiny_model
 from .recording import SETTINGS, SETTINGS_Q, record
 
-FAMILY = "smolvlm"
 SHORT = replace(SETTINGS, steps=2, batch_size=4, learning_rate=1e-2, validation_frames=4, patience=1)
 SHORT_Q = replace(SETTINGS_Q, steps=2, batch_size=4, learning_rate=1e-2, validation_frames=4, backup="nstep")
 
@@ -30,15 +27,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(0)
-    tokenizer = byte_tokenizer(SPECIAL[FAMILY])
-    special: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL[FAMILY]}
-    config = AutoConfig.for_model(FAMILY, **tiny_config(FAMILY, special, len(tokenizer)))
-    model: Any = AutoModelForImageTextToText.from_config(config)
-    path = tmp_path_factory.mktemp(FAMILY)
-    for part in (model, tokenizer, image_processor(FAMILY)):
-        part.save_pretrained(path)
-    return str(path)
+    folder = tmp_path_factory.mktemp("source")
+    save_tiny_model("smolvlm", folder)
+    return str(folder)
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])

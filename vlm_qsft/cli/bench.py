@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 from vlm_qsft.cli.arguments import CommandParser, one_of
 from vlm_qsft.errors import MissingDependency
@@ -13,6 +14,7 @@ SUBJECTS = {
     "data": "our reader against LeRobotDataset on the same files",
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
+    "convert": "reading RLDS, converting Bridge against LeRobot's own writer, memory of a long stream",
 }
 
 
@@ -20,7 +22,9 @@ def build_parser() -> CommandParser:
     """Return the arguments of `qsft bench`."""
     parser = CommandParser("bench", description="Measure, print the result and write it as JSON.")
     subjects = "; ".join(f"{name}: {text}" for name, text in SUBJECTS.items())
-    parser.add_argument("subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy}", help=subjects)
+    parser.add_argument(
+        "subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy,convert}", help=subjects
+    )
     parser.add_argument("--out", type=Path, help="JSON file (default: runs/bench/SUBJECT.json)")
     return parser
 
@@ -33,16 +37,26 @@ def run(arguments: argparse.Namespace) -> None:
     """
     subject: str = arguments.subject
     out: Path = arguments.out or Path("runs/bench") / f"{subject}.json"
+    benchmark = load_benchmark(subject)
+    print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    benchmark.main(["--out", str(out)])
+
+
+def load_benchmark(subject: str) -> ModuleType:
+    """Return the program of a benchmark; its `main` takes the words of a command line.
+
+    Raises:
+        MissingDependency: this is an installed copy.
+    """
     program = Path(__file__).resolve().parents[2] / "benchmarks" / f"bench_{subject}.py"
     if not program.is_file():
         raise MissingDependency(
             f"{program} does not exist: benchmarks come with the checkout, not with the installed package. "
             "Run `qsft bench` from a clone of the repository."
         )
-    print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
     specification = importlib.util.spec_from_file_location(f"bench_{subject}", program)
     assert specification is not None and specification.loader is not None  # it is a file that exists
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    module.main(["--out", str(out)])
+    return module

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
+from vlm_qsft.processes import usable_cores
 
 
 def build_parser() -> CommandParser:
@@ -39,20 +40,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     # Heavy imports come after the announcement: on a busy machine they take seconds.
     from vlm_qsft.cli.demo_stages import DemoRun, run_stages
-    from vlm_qsft.cli.provenance import command_line, commit, machine, versions
+    from vlm_qsft.cli.provenance import provenance
     from vlm_qsft.cli.run_folder import open_run
     from vlm_qsft.cli.summary import results_table
     from vlm_qsft.cli.usage_meter import UsageMeter
-    from vlm_qsft.training.device import usable_cores
 
     settings = {**asdict(preset), "device": arguments.device}
     del settings["name"], settings["purpose"]
-    folder = open_run(
-        root,
-        preset=preset.name,
-        settings=settings,
-        provenance={"command": command_line(), "commit": commit(), "versions": versions(), "machine": machine()},
-    )
+    folder = open_run(root, preset=preset.name, settings=settings, provenance=provenance())
     workers = arguments.workers or usable_cores()
     with UsageMeter(folder.usage) as meter:
         demo = DemoRun(folder, preset, workers=workers, device=arguments.device, meter=meter)

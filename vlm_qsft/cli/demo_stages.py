@@ -148,7 +148,7 @@ class DemoRun:
                 workers=self._workers_for(self.preset.evaluation.episodes),
                 progress=ProgressLine(policy),
             )
-            write_examples(evaluator, results, self.folder.evaluation(policy))
+            write_examples(self._evaluator(policy, explain=True), results, self.folder.evaluation(policy))
 
     def counterfactual(self) -> None:
         """Run every policy in the same scenes under two instructions."""
@@ -201,9 +201,9 @@ class DemoRun:
     def _checkpoint(self, policy: str) -> Path:
         return self.folder.checkpoint(PHASE_OF[policy])
 
-    def _evaluator(self, policy: str) -> Evaluator:
+    def _evaluator(self, policy: str, *, explain: bool = False) -> Evaluator:
         settings = chosen_settings(self._checkpoint(policy))
-        make_policy = policy_maker(self._checkpoint(policy), settings, device=EVALUATION_DEVICE)
+        make_policy = policy_maker(self._checkpoint(policy), settings, device=EVALUATION_DEVICE, explain=explain)
         return Evaluator(make_policy, self.environment, settings.to_json())
 
 

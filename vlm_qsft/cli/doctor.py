@@ -12,6 +12,7 @@ from pathlib import Path
 from vlm_qsft.cli.arguments import CommandParser
 from vlm_qsft.cli.provenance import installed_version
 from vlm_qsft.errors import MissingDependency
+from vlm_qsft.processes import usable_cores
 
 NEEDED_DISK_GB = 5.0
 NEEDED_MEMORY_GB = 8.0
@@ -105,7 +106,7 @@ def accelerator() -> Finding:
 
 def cores() -> Finding:
     """Return how many cores may be used."""
-    count = len(os.sched_getaffinity(0))
+    count = usable_cores()
     return Finding("cores", "ok" if count > 1 else "note", f"{count}; recording and evaluation use all of them")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.processes import usable_cores
 
 SCENES = ("evaluation", "tuning")
 POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
@@ -52,7 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
     from qsft_sim.statistics import summarise
     from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker
     from vlm_qsft.model import load_checkpoint
-    from vlm_qsft.training.device import usable_cores
 
     checkpoint = load_checkpoint(arguments.checkpoint, "cpu")
     environment = EnvironmentSettings(

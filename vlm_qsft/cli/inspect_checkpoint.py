@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vlm_qsft.cli.run_folder import flat
 from vlm_qsft.cli.table import table
 from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
 from vlm_qsft.policy import POLICY_FILE
+from vlm_qsft.settings_record import flat
 
 
 def describe_checkpoint(folder: Path) -> str:

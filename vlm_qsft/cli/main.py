@@ -18,12 +18,13 @@ from vlm_qsft.errors import QsftError, UnknownName
 COMMANDS = {
     "demo": "record, train, evaluate and report: the whole way on the simulated tabletop",
     "record": "record demonstrations of mixed quality in simulation",
+    "convert": "robot logs (RLDS, LeRobot, HDF5, ROS 2 bags) into the canonical data set, and back to RLDS",
     "label": "label a data set: outcomes, rewards, returns, counterfactual negatives",
     "validate": "check a data set before training: errors, warnings, a report with pictures",
     "train": "train a behavior policy, or the likelihood model of Q-SFT on top of one",
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
-    "inspect": "show the tokens, an episode or a checkpoint, with physical values",
-    "bench": "measure the reader, a training step or a decision",
+    "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
+    "bench": "measure the reader, a training step, a decision or a conversion",
     "doctor": "say what this machine has and what is missing",
 }
 

@@ -69,16 +69,21 @@ def describe(settings: PolicySettings) -> str:
     return text
 
 
-def policy_maker(checkpoint: Path, settings: PolicySettings, *, device: str) -> Callable[[], QPolicy]:
-    """Return what makes the policy; picklable, so that each worker process loads its own."""
-    return partial(load_policy, checkpoint, settings, device)
+def policy_maker(
+    checkpoint: Path, settings: PolicySettings, *, device: str, explain: bool = False
+) -> Callable[[], QPolicy]:
+    """Return what makes the policy; picklable, so that each worker process loads its own. See `load_policy`."""
+    return partial(load_policy, checkpoint, settings, device, explain=explain)
 
 
-def load_policy(checkpoint: Path, settings: PolicySettings, device: str) -> QPolicy:
+def load_policy(checkpoint: Path, settings: PolicySettings, device: str, *, explain: bool = False) -> QPolicy:
     """Return the policy of a checkpoint.
+
+    Args:
+        explain: with Q-values and value wherever the checkpoint has both models; decisions are the same, but slower.
 
     Raises:
         CheckpointError: partial, altered, foreign or of another version.
         InvalidSetting: the settings need a model that the checkpoint does not hold.
     """
-    return QPolicy(load_checkpoint(checkpoint, device), settings, device)
+    return QPolicy(load_checkpoint(checkpoint, device), settings, device, explain=explain)

@@ -12,7 +12,7 @@ GRIPPER_DIMENSIONS = ("gripper",)  # of the simulator's actions
 EVALUATIONS_PER_PHASE = 10
 LEAST_STEPS_BETWEEN = 10  # a checkpoint is synced to the disk, which takes longer than a step of the smoke preset
 N_BINS = 64  # 1.6 mm per bin of a move; the small model sees each of 256 bins too rarely
-GAMMA = 0.97
+GAMMA = 0.98
 """Discount per control step, of the stored returns and of the Q phase alike."""
 
 

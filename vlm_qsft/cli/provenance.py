@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from vlm_qsft.processes import usable_cores
 
 # What can move a number of a run.
 PACKAGES = (
     "vlm-qsft", "torch", "transformers", "accelerate", "numpy", "mujoco", "gymnasium", "pyarrow", "av",
     "opencv-python-headless", "safetensors", "lerobot",
 )  # fmt: skip
+
+
+def provenance() -> dict[str, Any]:
+    """Return what stands beside every result: command, commit, versions, machine."""
+    return {"command": command_line(), "commit": commit(), "versions": versions(), "machine": machine()}
 
 
 def versions() -> dict[str, str | None]:
@@ -50,7 +57,7 @@ def machine() -> dict[str, str | int | float]:
 
     return {
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
     }
 

@@ -10,6 +10,7 @@ from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer, qual
 from vlm_qsft.cli.preset_settings import GAMMA
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
+from vlm_qsft.processes import usable_cores
 
 
 def build_parser() -> CommandParser:
@@ -71,7 +72,6 @@ def record_data(preset: DemoPreset, root: Path, *, workers: int | None = None) -
         DatasetError: the folder was begun with other settings.
     """
     from qsft_sim.recording import RecordingSettings, record
-    from vlm_qsft.training.device import usable_cores
 
     recording = preset.recording
     settings = RecordingSettings(

@@ -103,14 +103,3 @@ def open_run(root: Path, *, preset: str, settings: Mapping[str, Any], provenance
         record = {**provenance, "preset": preset, "settings": dict(settings)}
         write_durably(folder.record, json.dumps(record, indent=2).encode())
     return folder
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted names."""
-    flattened: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flattened |= flat(value, f"{prefix}{name}.")
-        else:
-            flattened[f"{prefix}{name}"] = value
-    return flattened

@@ -9,11 +9,10 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from qsft_sim.counterfactual import summarise_counterfactual
 from qsft_sim.evaluation import read_results
 from qsft_sim.results import EpisodeResult
 from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
-from qsft_sim.statistics import compare, summarise
+from qsft_sim.statistics import compare, summarise, summarise_counterfactual
 from vlm_qsft.cli.policy_loading import describe
 from vlm_qsft.cli.provenance import commit, versions
 from vlm_qsft.cli.run_folder import RunFolder
@@ -82,6 +81,7 @@ def describe_policy(folder: RunFolder, policy: str, results: Sequence[EpisodeRes
         "interval": list(measured.interval),
         "episodes": measured.episodes,
         "wrong_object_rate": measured.wrong_object_rate,
+        "wrong_object_interval": list(measured.wrong_object_interval),
         "mean_steps": measured.mean_steps,
         "settings": dict(results[0].settings),
         "counterfactual": asdict(summarise_counterfactual(counterfactual)),

@@ -12,13 +12,14 @@ from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.presets import PRESETS, preset_named
+from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import TokenSettings, TrainSettings
 
 PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
     "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
     "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
-    "augmentation", "validation_fraction", "seed", "device", "precision",
+    "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "successes_only")
 MODEL_FLAGS = ("family", "channels", "width", "layers", "lora_rank")
@@ -58,7 +59,6 @@ def run(arguments: argparse.Namespace) -> None:
     """
     check_flags(arguments)
     from vlm_qsft.training import train_behavior, train_q
-    from vlm_qsft.training.device import usable_cores
 
     preset = preset_named(arguments.preset)
     phase = preset.q if arguments.phase == "q" else preset.behavior

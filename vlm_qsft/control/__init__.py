@@ -3,8 +3,10 @@
 from vlm_qsft.control.action_mapping import ActionMapping, AxisAction
 from vlm_qsft.control.chunk_executor import DecisionRequest
 from vlm_qsft.control.command import Command
-from vlm_qsft.control.controller import MEASUREMENT, Controller, ControllerState, Instruction
+from vlm_qsft.control.controller import Controller, ControllerState
 from vlm_qsft.control.faults import Fault, FaultKind
+from vlm_qsft.control.inputs import MEASUREMENT
+from vlm_qsft.control.instruction import Instruction
 from vlm_qsft.control.limits import AxisLimits, RobotLimits, WorkspaceBox
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.watchdog import CameraInput, VectorInput, Watchdog

@@ -8,28 +8,25 @@ Every time is seconds on one steady clock. Call it from one thread; `emergency_s
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
 
 import numpy as np
-from jaxtyping import Float64
 
 from vlm_qsft.control import safety
 from vlm_qsft.control.action_mapping import ActionMapping
 from vlm_qsft.control.chunk_executor import ChunkExecutor, DecisionRequest
 from vlm_qsft.control.command import Command
 from vlm_qsft.control.faults import Fault, FaultKind
+from vlm_qsft.control.inputs import MEASUREMENT, Inputs
+from vlm_qsft.control.instruction import Instruction
 from vlm_qsft.control.limits import WorkspaceBox
 from vlm_qsft.control.rate_limiter import Motion, brake, follow, rest_at, stopping_point
 from vlm_qsft.control.settings import ControlSettings
-from vlm_qsft.control.watchdog import CameraInput, VectorInput, Watchdog
+from vlm_qsft.control.tick_clock import TickClock
+from vlm_qsft.control.watchdog import CameraInput, VectorInput
 from vlm_qsft.errors import CommandRefused, InvalidSetting, QsftError
 from vlm_qsft.types import Decision
-
-MEASUREMENT = "measurement"
-"""Name of the input that holds the measured position of every axis."""
 
 
 class ControllerState(StrEnum):
@@ -39,21 +36,6 @@ class ControllerState(StrEnum):
     ACTIVE = "active"
     HOLDING = "holding"
     STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """What the robot is told to do, and until when.
-
-    Attributes:
-        text: as given to the policy.
-        received_s: seconds on the control clock.
-        time_limit_s: after this the arm holds, seconds; None for no limit.
-    """
-
-    text: str
-    received_s: float
-    time_limit_s: float | None
 
 
 class Controller:
@@ -86,25 +68,17 @@ class Controller:
         """
         self.limits = mapping.limits
         self.settings = settings
-        self._watchdog = Watchdog(inputs)
-        sizes = {watched.name: watched.size for watched in inputs if isinstance(watched, VectorInput)}
-        if sizes.get(MEASUREMENT) != self.limits.n_axes:
-            raise InvalidSetting(
-                f"The controller needs a VectorInput named '{MEASUREMENT}' of size {self.limits.n_axes}, one per axis; "
-                f"got {sizes.get(MEASUREMENT, 'none')}."
-            )
+        self._inputs = Inputs(inputs, self.limits)
         if (workspace is None) != (tool_position is None):
             raise InvalidSetting("A workspace box needs forward kinematics (tool_position), and the other way round.")
         self._workspace = workspace
         self._tool_position = tool_position
         self._executor = ChunkExecutor(mapping, settings)
+        self._clock = TickClock(settings)
         self._state = ControllerState.INACTIVE
         self._fault: Fault | None = None
         self._stop: Fault | None = None
         self._stop_lock = Lock()
-        self._last_tick_s: float | None = None
-        self._measured: Float64[np.ndarray, " axis"] | None = None
-        self._measured_s = 0.0
         self._motion: Motion | None = None
         self._instruction: Instruction | None = None
 
@@ -125,7 +99,7 @@ class Controller:
 
     def input_age_s(self, name: str, now_s: float) -> float:
         """Return how old an input is, seconds, infinity when it never arrived. Raises UnknownName."""
-        return self._watchdog.age_s(name, now_s)
+        return self._inputs.age_s(name, now_s)
 
     def activate(self, now_s: float) -> None:
         """Begin to command, from the measured position at rest.
@@ -178,14 +152,9 @@ class Controller:
         Raises:
             InvalidSetting: an empty instruction, a time that is not a number, a time limit that is not positive.
         """
-        if not text.strip():
-            raise InvalidSetting("An instruction must have at least one word.")
-        if not math.isfinite(now_s):
-            raise InvalidSetting(f"The time of an instruction must be a number of seconds, got {now_s}.")
-        if time_limit_s is not None and not (math.isfinite(time_limit_s) and time_limit_s > 0):
-            raise InvalidSetting(f"time_limit_s must be a positive number of seconds or None, got {time_limit_s}.")
+        instruction = Instruction(text, now_s, time_limit_s)
         self.clear_instruction()
-        self._instruction = Instruction(text, now_s, time_limit_s)
+        self._instruction = instruction
 
     def clear_instruction(self) -> None:
         """Take the instruction away, finished or cancelled: the arm brakes and waits for the next one."""
@@ -197,45 +166,30 @@ class Controller:
         self, position: np.ndarray, now_s: float, *, stamp_s: float | None = None, age_s: float = 0.0
     ) -> None:
         """Take the measured position of every axis, in the order of the limits; see `Watchdog.receive_vector`."""
-        position = np.array(position, dtype=np.float64)
-        fault = self._watchdog.receive_vector(MEASUREMENT, position, now_s, stamp_s=stamp_s, age_s=age_s)
-        if fault is not None:
-            # What comes next has nothing to be compared with: a gap that is a fault already is not a jump as well.
-            self._measured = None
-        else:
-            if self._measured is not None:
-                elapsed_s = now_s - self._measured_s
-                fault = safety.check_measurement_jump(position, self._measured, self.limits, elapsed_s=elapsed_s)
-            self._measured, self._measured_s = position, now_s
-        self._enter_hold(fault)
+        self.receive_vector(MEASUREMENT, position, now_s, stamp_s=stamp_s, age_s=age_s)
 
     def receive_vector(
         self, name: str, values: np.ndarray, now_s: float, *, stamp_s: float | None = None, age_s: float = 0.0
     ) -> None:
-        """Take any other watched vector; see `Watchdog.receive_vector`. Raises UnknownName."""
-        if name == MEASUREMENT:
-            self.receive_measurement(values, now_s, stamp_s=stamp_s, age_s=age_s)
-        else:
-            self._enter_hold(self._watchdog.receive_vector(name, values, now_s, stamp_s=stamp_s, age_s=age_s))
+        """Take any watched vector; see `Watchdog.receive_vector`. Raises UnknownName."""
+        self._enter_hold(self._inputs.receive_vector(name, values, now_s, stamp_s=stamp_s, age_s=age_s))
 
     def receive_picture(
         self, name: str, picture: np.ndarray, now_s: float, *, stamp_s: float | None = None, age_s: float = 0.0
     ) -> None:
         """Take a camera's picture; see `Watchdog.receive_picture`. Raises UnknownName."""
-        position = self._measured
-        self._enter_hold(
-            self._watchdog.receive_picture(name, picture, now_s, stamp_s=stamp_s, age_s=age_s, position=position)
-        )
+        self._enter_hold(self._inputs.receive_picture(name, picture, now_s, stamp_s=stamp_s, age_s=age_s))
 
     def request_decision(self, now_s: float) -> DecisionRequest | None:
         """Return a question for the policy when it is time to think, else None. One is open at a time."""
         if self.state is not ControllerState.ACTIVE or self._instruction is None:
             return None
-        if self._measured is None or self._motion is None:
+        measured = self._inputs.measured
+        if measured is None or self._motion is None:
             return None
         if not self._executor.wants_decision(now_s, self._motion.position):
             return None
-        return self._executor.ask(self._instruction.text, now_s, self._measured)
+        return self._executor.ask(self._instruction.text, now_s, measured)
 
     def receive_decision(self, request: DecisionRequest, decision: Decision, now_s: float) -> bool:
         """Take the answer of the policy. Returns False, changing nothing, when the question is no longer open."""
@@ -273,14 +227,14 @@ class Controller:
         """Return rest at the measured position. Raises CommandRefused: something forbids to move from there."""
         if self._motion is not None and not self._motion.at_rest:
             raise CommandRefused("The arm still brakes: ask again once it is at rest.")
-        fault = self._watchdog.check(now_s, position=self._measured)
-        if fault is None and self._measured is not None:
-            fault = safety.check_measurement_range(self._measured, self.limits)
+        fault, measured = self._inputs.check(now_s), self._inputs.measured
+        if fault is None and measured is not None:
+            fault = safety.check_measurement_range(measured, self.limits)
         if fault is not None:
             raise CommandRefused(f"The arm is not ready. {fault}")
-        if self._measured is None:
+        if measured is None:
             raise CommandRefused("The arm is not ready: no measured position has arrived.")
-        start = rest_at(self._measured, self.limits)
+        start = rest_at(measured, self.limits)
         fault = self._check_workspace(start)
         if fault is not None:
             raise CommandRefused(f"The arm is not ready. {fault}")
@@ -289,7 +243,7 @@ class Controller:
     def _begin(self, start: Motion, now_s: float) -> None:
         self._executor.rest(start.position)
         self._fault = None
-        self._last_tick_s = now_s
+        self._clock.begin(now_s)
         self._state = ControllerState.ACTIVE
 
     def _enter_hold(self, fault: Fault | None) -> None:
@@ -300,38 +254,24 @@ class Controller:
                 self._executor.rest(stopping_point(self._motion, self.limits))
 
     def _advance_clock(self, now_s: float) -> float:
-        """Return how long this tick may move the arm, seconds: never more than one period."""
-        period_s, last_s = self.settings.period_s, self._last_tick_s
-        if not math.isfinite(now_s):
-            self._enter_hold(Fault(FaultKind.NOT_FINITE, f"The control clock says {now_s}."))
-            return period_s
-        self._last_tick_s = now_s
-        if last_s is None:
-            return period_s
-        elapsed_s = now_s - last_s
-        if elapsed_s < 0:
-            self._enter_hold(Fault(FaultKind.CLOCK_BACKWARDS, f"The control clock went back by {-elapsed_s:.3f} s."))
-            self._watchdog.forget()
-            self._measured = None
+        """Return how long this tick may move the arm, seconds."""
+        duration_s, fault = self._clock.advance(now_s)
+        self._enter_hold(fault)
+        if fault is not None and fault.kind is FaultKind.CLOCK_BACKWARDS:
+            self._inputs.forget()
             self._instruction = None
-            # The loop is periodic even when its clock is not: brake as over one period.
-            return period_s
-        if elapsed_s > self.settings.max_tick_gap_s:
-            text = f"{elapsed_s:.3f} s between two control ticks, at most {self.settings.max_tick_gap_s:g} s allowed."
-            self._enter_hold(Fault(FaultKind.LATE_TICK, text))
-        return min(elapsed_s, period_s)
+        return duration_s
 
     def _current_fault(self, now_s: float, motion: Motion) -> Fault | None:
         if self._state is not ControllerState.ACTIVE:
             return None
-        fault = self._watchdog.check(now_s, position=self._measured)
+        fault = self._inputs.check(now_s)
         if fault is not None or self._instruction is None:
             return fault
-        limit_s, age_s = self._instruction.time_limit_s, now_s - self._instruction.received_s
-        if limit_s is not None and age_s > limit_s:
-            text = f"Instruction '{self._instruction.text}' is {age_s:.1f} s old, its time limit is {limit_s:g} s."
+        fault = self._instruction.check_age(now_s)
+        if fault is not None:
             self._instruction = None
-            return Fault(FaultKind.INSTRUCTION_EXPIRED, text)
+            return fault
         return self._executor.check_wait(now_s, motion.position)
 
     def _check_workspace(self, motion: Motion) -> Fault | None:

@@ -11,19 +11,19 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from vlm_qsft.data.processes import Progress, run_tasks
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import storage_errors, write_durably
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.images import resize
+from vlm_qsft.processes import Progress, run_in_order
 
 BLOCK_FRAMES = 256
 """Frames per block: what a kill loses per worker; a few seconds of work."""
@@ -135,26 +135,21 @@ class FrameCache:
                 begin(path, manifest, n_bytes)
         finished = np.frombuffer((path / "blocks.bin").read_bytes(), np.uint8)
         waiting = [block for block in range(len(finished)) if not finished[block]]
-        complete = len(finished) - len(waiting)
+        decode = partial(BlockDecoder, reader.root, path, tuple(manifest["cameras"]), size, reader.n_frames)
         with storage_errors(path), open(path / "blocks.bin", "r+b", buffering=0) as marks:
-
-            def note(block: int) -> None:
-                nonlocal complete
+            decoded = run_in_order(decode, waiting, workers=workers)
+            for complete, block in enumerate(decoded, start=len(finished) - len(waiting) + 1):
                 os.pwrite(marks.fileno(), b"\x01", block)
-                complete += 1
                 if progress is not None:
                     progress(complete, len(finished))
-
-            task = BlockTask(reader.root, path, tuple(manifest["cameras"]), size, reader.n_frames)
-            run_tasks(task, waiting, workers=workers, note=note)
         manifest["complete"] = True
         write_durably(path / "manifest.json", json.dumps(manifest).encode())
         return cls(path, manifest)
 
 
 @dataclass(frozen=True)
-class BlockTask:
-    """Decodes one block of frames into its place in the file; what a worker process needs."""
+class BlockDecoder:
+    """Decodes blocks of frames into their place in the file, in whatever process it is made."""
 
     root: Path
     path: Path

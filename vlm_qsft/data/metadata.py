@@ -21,7 +21,18 @@ from vlm_qsft.data.episode_table import (
 from vlm_qsft.data.features import dimension_names, is_depth, picture_size
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.reward_rules import REWARD_RULES
-from vlm_qsft.data.schema import ACTION_KEY, FORMAT_VERSION, IMAGE_PREFIX, STATE_KEY, CameraStorage, DatasetSchema
+from vlm_qsft.data.schema import (
+    ACTION_KEY,
+    FORMAT_VERSION,
+    IMAGE_PREFIX,
+    KEPT_DTYPES,
+    STATE_KEY,
+    CameraStorage,
+    DatasetSchema,
+    KeptColumn,
+    NumberType,
+    is_kept_key,
+)
 from vlm_qsft.data.source_files import read_json, read_table
 from vlm_qsft.data.staging import FOLDER, staged_indices
 from vlm_qsft.errors import DatasetError
@@ -146,8 +157,20 @@ def read_schema(info: dict, features: dict[str, dict], root: Path) -> tuple[Data
         fps=Fraction(fps if fps is not None else str(info["fps"])),
         robot_type=str(info.get("robot_type") or "unknown"),
         camera_storage=storages.pop() if storages else "image",
+        state_dtype=number_type(features.get(STATE_KEY)),
+        action_dtype=number_type(features[ACTION_KEY]),
+        kept={
+            key: KeptColumn(feature["dtype"], int(np.prod(feature["shape"])))
+            for key, feature in features.items()
+            if is_kept_key(key) and feature["dtype"] in KEPT_DTYPES and np.prod(feature["shape"]) > 0
+        },
     )
     return schema, image_keys
+
+
+def number_type(feature: dict | None) -> NumberType:
+    """Return float64 where a vector is stored so; everything else is read as float32."""
+    return "float64" if feature is not None and feature["dtype"] == "float64" else "float32"
 
 
 def read_labels(root: Path) -> LabelSettings | None:

@@ -121,6 +121,8 @@ class DatasetReader:
     def column(self, key: str) -> Shaped[np.ndarray, "frame *dim"]:
         """Return a whole column, read once and kept, not writable: (frame, dim) of state and action, else (frame,).
 
+        State and action are float32, what models take; `stored_column` returns the numbers of the files.
+
         Raises:
             UnknownName: no such column of numbers.
             NotFinite: NaN or infinity; names frame and dimension.
@@ -131,6 +133,22 @@ class DatasetReader:
         if key not in self._columns:
             self._columns[key] = self._read_column(key)
         return self._columns[key]
+
+    def stored_column(self, key: str) -> Shaped[np.ndarray, "frame dim"]:
+        """Return a whole column in the type and shape in which it is stored, float64 included. Raises as `column`."""
+        widths = self._metadata.widths
+        if key not in widths:
+            raise UnknownName("column", key, widths, where="this data set")
+        parts = []
+        for file in self._metadata.data_files:
+            table = read_table(file, columns=[key])
+            if key not in table.column_names:
+                raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
+            parts.append(column_values(table.column(key), key, widths[key]))
+        values = np.concatenate(parts)
+        if np.issubdtype(values.dtype, np.floating):
+            self._refuse_not_finite(key, values)
+        return values
 
     def episode_of(self, rows: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
         """Return the episode of every frame."""
@@ -258,21 +276,10 @@ class DatasetReader:
         return pictures
 
     def _read_column(self, key: str) -> np.ndarray:
-        widths = self._metadata.widths
-        if key not in widths:
-            raise UnknownName("column", key, widths, where="this data set")
-        parts = []
-        for file in self._metadata.data_files:
-            table = read_table(file, columns=[key])
-            if key not in table.column_names:
-                raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
-            parts.append(column_values(table.column(key), key, widths[key]))
-        values = np.concatenate(parts)
-        if np.issubdtype(values.dtype, np.floating):
-            self._refuse_not_finite(key, values)
+        values = self.stored_column(key)
         if key in (STATE_KEY, ACTION_KEY):
             values = values.astype(np.float32)
-        elif widths[key] == 1:
+        elif values.shape[1] == 1:
             values = values[:, 0]
         if key == "mc_return":
             check_returns(values, reward_rule=self._metadata.labels.reward_rule if self._metadata.labels else "unknown")

@@ -18,10 +18,10 @@ def read_json(path: Path) -> dict:
         DatasetError: missing or no JSON object.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing.") from error
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is no valid JSON: {error}.") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds no JSON object.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from vlm_qsft.errors import StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+COPY_BYTES = 1024**2
 
 
 @contextmanager
@@ -58,9 +60,30 @@ def write_durably(path: Path, content: bytes) -> None:
             raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names inside a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def copy_durably(source: Path, path: Path) -> None:
+    """Copy a file so that the copy is either whole or absent, whatever happens meanwhile.
+
+    Raises:
+        StorageError: disk full or no permission; no partial file stays.
+        OSError: the source cannot be read.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(source, "rb") as reading, storage_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(partial, "wb") as writing:
+                shutil.copyfileobj(reading, writing, COPY_BYTES)
+                writing.flush()
+                os.fsync(writing.fileno())
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def sync_path(path: Path) -> None:
+    """Make the content of a file, or the names inside a folder, survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

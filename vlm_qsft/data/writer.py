@@ -10,16 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from vlm_qsft.data.assembly import assemble, write_meta
+from vlm_qsft.data.assembly import assemble
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.meta_files import write_json, write_meta
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.staging import ENCODERS, FOLDER, stage_episode, staged_indices
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.staging import ENCODERS, FOLDER, refused_episodes, stage_episode, staged_indices
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.settings_record import refuse_other_settings
 
 INFO_PATH = "meta/info.json"
 LABELS_PATH = "meta/labels.json"
+PLAN_NAME = "plan.json"
+"""File of the staging folder that says what is being written."""
+REFUSED_PATH = "meta/refused.json"
+"""Which episodes of the source were left out, and why; absent where none was."""
+PARTS = ("data", "videos", "meta")
+"""Folders of a data set, in the order in which they appear: the last one makes it readable."""
 Recipe = Mapping[str, str | int | float | bool]
 
 
@@ -52,18 +60,18 @@ class DatasetWriter:
             image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
             recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
         Raises:
-            DatasetError: finalized already, being written by another process, or begun with other settings.
+            DatasetError: finalized already, or being written by another process.
+            InvalidSetting: begun with other settings.
             StorageError: no permission or disk full.
         """
         if image_format not in ENCODERS:
             raise UnknownName("image format", image_format, ENCODERS)
-        if schema.camera_storage != "image":
-            raise InvalidSetting("The writer stores pictures in the parquet files: camera_storage must be 'image'.")
         self.root, self.schema, self.labels, self.image_format = Path(root), schema, labels, image_format
         self.recipe = dict(recipe or {})
         if is_finalized(self.root):
             raise DatasetError(f"{self.root} is a finalized data set already. Write to another folder.")
         staging = self.root / FOLDER
+        refuse_foreign_folder(self.root)
         with storage_errors(staging):
             staging.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = os.open(staging / "lock", os.O_CREAT | os.O_RDWR)
@@ -73,11 +81,12 @@ class DatasetWriter:
             self.close()
             raise DatasetError(f"{self.root} is being written by another process. Wait for it or stop it.") from error
         try:
-            self._agree_on_plan(staging / "plan.json")
-        except DatasetError:
+            self._agree_on_plan(staging / PLAN_NAME)
+        except InvalidSetting:
             self.close()
             raise
         self._staged = set(staged_indices(self.root))
+        self._refused = set(refused_episodes(self.root)) - self._staged
 
     def __enter__(self) -> DatasetWriter:
         return self
@@ -97,12 +106,18 @@ class DatasetWriter:
 
     @property
     def missing(self) -> list[int]:
-        """Indices below the highest staged one that are not complete (a parallel recording was interrupted)."""
-        return [index for index in range(max(self._staged, default=-1) + 1) if index not in self._staged]
+        """Indices below the highest staged one, neither complete nor refused: the recording was interrupted."""
+        known = self._staged | self._refused
+        return [index for index in range(max(self._staged, default=-1) + 1) if index not in known]
 
     def has_episode(self, index: int) -> bool:
         """Tell whether episode `index` is complete."""
         return index in self._staged
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """Indices of the episodes that are left out."""
+        return frozenset(self._refused)
 
     def add_episode(self, episode: Episode) -> int:
         """Store an episode durably after the last one and return its index.
@@ -119,12 +134,19 @@ class DatasetWriter:
     def note_staged(self, index: int) -> None:
         """Count an episode that a worker process has staged."""
         self._staged.add(index)
+        self._refused.discard(index)
 
-    def finalize(self) -> None:
+    def note_refused(self, index: int) -> None:
+        """Count an episode that a worker process has refused: it leaves no gap in the numbering."""
+        self._refused.add(index)
+
+    def finalize(self, documents: Mapping[str, str] | None = None) -> None:
         """Make the data set complete and readable, then remove the staging folder.
 
         Interrupted at any moment it can be called again. Nothing readable appears before everything is on the disk.
 
+        Args:
+            documents: file name -> text of more files of meta/.
         Raises:
             DatasetError: no episode, or an episode is missing between others.
             StorageError: disk full; the staged episodes are kept.
@@ -136,8 +158,14 @@ class DatasetWriter:
         target = self.root / FOLDER / "assembled"
         shutil.rmtree(target, ignore_errors=True)
         try:
-            rows = assemble(target, self.root, len(self._staged), schema=self.schema)
-            write_meta(target, rows, schema=self.schema, labels=self._labels_record())
+            assembled = assemble(target, self.root, sorted(self._staged), schema=self.schema)
+            write_meta(target, assembled, schema=self.schema, labels=self._labels_record())
+            with storage_errors(target):
+                for name, text in (documents or {}).items():
+                    (target / "meta" / name).write_text(text)
+                if self._refused:
+                    refused = refused_episodes(self.root)
+                    write_json(target / REFUSED_PATH, [refused[index] for index in sorted(self._refused)])
             with storage_errors(target):
                 for path in sorted(target.rglob("*")):
                     sync_path(path)
@@ -145,10 +173,11 @@ class DatasetWriter:
             shutil.rmtree(target, ignore_errors=True)
             raise
         with storage_errors(self.root):
-            shutil.rmtree(self.root / "data", ignore_errors=True)
-            os.replace(target / "data", self.root / "data")
-            os.replace(target / "meta", self.root / "meta")
-            sync_folder(self.root)
+            for part in PARTS:
+                shutil.rmtree(self.root / part, ignore_errors=True)
+                if (target / part).exists():
+                    os.replace(target / part, self.root / part)
+            sync_path(self.root)
         self.close()
         shutil.rmtree(self.root / FOLDER)
 
@@ -171,7 +200,7 @@ class DatasetWriter:
         if not path.exists():
             write_durably(path, json.dumps(plan, indent=2).encode())
             return
-        refuse_other_plan(self.root, begun=json.loads(path.read_text()), asked=json.loads(json.dumps(plan)))
+        refuse_other_settings(self.root, begun=json.loads(path.read_text()), asked=plan)
 
 
 def is_finalized(root: Path) -> bool:
@@ -179,40 +208,16 @@ def is_finalized(root: Path) -> bool:
     return (Path(root) / INFO_PATH).exists()
 
 
-def refuse_other_plan(root: Path, *, begun: dict[str, dict | str], asked: dict[str, dict | str]) -> None:
-    """Refuse to continue a data set with other settings than it was begun with.
+def refuse_foreign_folder(root: Path) -> None:
+    """Refuse a folder that holds something else: finalizing replaces what is called data, videos or meta in it.
 
     Raises:
-        DatasetError: names every setting that differs, with both values.
+        DatasetError: names what is there.
     """
-    before, now = flat(begun), flat(asked)
-    differences = [
-        f"{name}: {before.get(name, 'absent')} before, {now.get(name, 'absent')} now"
-        for name in sorted(before | now)
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
+    if (root / FOLDER).is_dir() or not root.is_dir():
+        return
+    taken = [part for part in PARTS if (root / part).exists()]
+    if taken:
         raise DatasetError(
-            f"{root} was begun with other settings ({'; '.join(differences)}). "
-            "Use the same settings to continue, or another folder."
+            f"{root} holds {', '.join(f'{part}/' for part in taken)} of something else. Write to another folder."
         )
-
-
-def flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return a nested record with dotted names."""
-    result: dict[str, object] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            result |= flat(value, f"{prefix}{name}.")
-        else:
-            result[prefix + name] = value
-    return result
-
-
-def sync_path(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

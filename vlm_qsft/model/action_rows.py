@@ -1,4 +1,4 @@
-"""The rows that action tokens add behind a vocabulary, and the log-probabilities they give."""
+"""Action tokens behind a vocabulary: their ids, the rows they add, and the log-probabilities these give."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ import math
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
+from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.action_logits import join_dummy
+
+
+def add_action_tokens(tokenizer: PreTrainedTokenizerBase, n_bins: int) -> int:
+    """Add the action tokens and, last, the dummy token; return the id of bin 0, so that id - first = bin.
+
+    Raises:
+        InvalidSetting: the tokenizer gives them ids that do not follow each other.
+    """
+    tokens = [*(f"<action_{action_bin}>" for action_bin in range(n_bins)), "<action_dummy>"]
+    tokenizer.add_tokens(tokens, special_tokens=True)
+    ids = [int(tokenizer.encode(token, add_special_tokens=False)[0]) for token in tokens]
+    if ids != list(range(ids[0], ids[0] + n_bins + 1)):
+        raise InvalidSetting(f"The tokenizer already has some of the tokens {tokens[0]} .. {tokens[-1]}.")
+    return ids[0]
 
 
 class ActionRows(nn.Module):

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
 from vlm_qsft.model.loading import load_scorer_files
 from vlm_qsft.model.manifest import MANIFEST_NAME, read_manifest, write_manifest
@@ -96,7 +96,7 @@ def save_checkpoint(
                 if scorer is not None:
                     _write_scorer(partial / role, scorer)
             write_manifest(partial)
-            sync_folder(partial)
+            sync_path(partial)
             _put_in_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -165,10 +165,8 @@ def _write_scorer(folder: Path, scorer: TokenScorer) -> None:
     folder.mkdir()
     scorer.save_files(folder)
     save_model(scorer, str(folder / WEIGHTS_NAME))
-    for path in folder.iterdir():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
+    for path in (*folder.iterdir(), folder):
+        sync_path(path)
 
 
 def _read_scorer(folder: Path, device: torch.device | str) -> TokenScorer:
@@ -186,5 +184,5 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     if folder.exists():
         os.rename(folder, replaced)
     os.rename(partial, folder)
-    sync_folder(folder.parent)
+    sync_path(folder.parent)
     shutil.rmtree(replaced, ignore_errors=True)

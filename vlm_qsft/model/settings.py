@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.settings_record import settings_from_json
 
 FAMILIES = ("small", "transformers")
 
@@ -67,16 +68,5 @@ class ModelSettings:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ModelSettings:
-        """Rebuild settings from `to_json`, also after a trip through a file (lists become tuples).
-
-        Raises:
-            UnknownName: a field that this version does not have.
-        """
-        names = {field.name for field in fields(cls)}
-        for name in document:
-            if name not in names:
-                raise UnknownName("model setting", name, names)
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
-        }
-        return cls(**values)
+        """Rebuild settings from `to_json`; raises as `settings_from_json`."""
+        return settings_from_json(cls, document, what="model setting")

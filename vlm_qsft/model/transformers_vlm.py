@@ -11,19 +11,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, DynamicCache
 
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import CheckpointError, InvalidSetting, ShapeMismatch
-from vlm_qsft.model.action_rows import ActionRows
+from vlm_qsft.model.action_rows import ActionRows, add_action_tokens
 from vlm_qsft.model.adapters import add_lora
 from vlm_qsft.model.families import FAMILIES_BY_MODEL_TYPE
 from vlm_qsft.model.inputs import ModelInputs
 from vlm_qsft.model.loading import SCORER_NAME, read_scorer_record
+from vlm_qsft.model.prefix import Prefix
 from vlm_qsft.model.pretrained import PretrainedVlm, model_from_config
 from vlm_qsft.model.scorer import DecodeState, ScorerSpec, TokenScorer
 from vlm_qsft.model.state_statistics import StateNormalizer, StateStatistics
@@ -44,15 +46,6 @@ class VlmDecodeState(DecodeState):
     cache: DynamicCache
     seen: Bool[Tensor, "batch place"]
     next_positions: Int64[Tensor, "axis batch"]
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """Everything before the action tokens, embedded."""
-
-    embeddings: Float[Tensor, "batch place hidden"]
-    seen: Bool[Tensor, "batch place"]
-    positions: Int64[Tensor, "axis batch place"]
 
 
 class TransformersVLM(TokenScorer):
@@ -138,7 +131,8 @@ class TransformersVLM(TokenScorer):
         self.check_inputs(inputs)
         prefix = self._prefix(inputs)
         cache = DynamicCache()
-        hidden = self._decode(prefix.embeddings, self._prefix_mask(prefix.seen), prefix.positions, cache)
+        mask = prefix.mask(both_ways=self.family.sees_whole_prefix)
+        hidden = self._decode(prefix.embeddings, mask, prefix.positions, cache, deeper=prefix.deeper)
         return VlmDecodeState(
             position=0,
             hidden=hidden[:, -1],
@@ -149,16 +143,17 @@ class TransformersVLM(TokenScorer):
 
     def _log_probs(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
         prefix = self._prefix(inputs)
-        length, steps = prefix.seen.shape[1], self.spec.n_tokens - 1
+        steps = self.spec.n_tokens - 1
         actions = self.rows.embed(action_bins[:, :-1]).to(prefix.embeddings.dtype)
         later = prefix.positions[:, :, -1:] + torch.arange(1, steps + 1, device=actions.device)
         hidden = self._decode(
             torch.cat([prefix.embeddings, actions], 1),
-            self._whole_mask(prefix.seen, steps),
+            prefix.mask(both_ways=self.family.sees_whole_prefix, steps=steps),
             torch.cat([prefix.positions, later], 2),
             None,
+            deeper=prefix.deeper,
         )
-        return self.rows.log_probs(hidden[:, length - 1 :])
+        return self.rows.log_probs(hidden[:, prefix.seen.shape[1] - 1 :])
 
     def _next_log_probs(self, decode_state: VlmDecodeState, previous_bins: Tensor | None) -> Tensor:
         if previous_bins is None:
@@ -176,7 +171,11 @@ class TransformersVLM(TokenScorer):
         features = self.family.image_features(self._pixels(inputs.images))
         is_image = self.head_ids == self.family.image_token_id
         head = self.family.embedding(self.head_ids.masked_fill(is_image, 0)).expand(batch, -1, -1).clone()
-        head[:, is_image] = features.reshape(batch, -1, head.shape[-1]).to(head.dtype)
+        embeddings, *deeper = (
+            of_layer.reshape(batch, -1, head.shape[-1]).to(head.dtype)
+            for of_layer in (features.embeddings, *features.deeper)
+        )
+        head[:, is_image] = embeddings
         tail = self.family.embedding(inputs.text)
         state = self.state_projection(self.normalize_state(inputs.state)).unsqueeze(1).to(head.dtype)
 
@@ -192,25 +191,28 @@ class TransformersVLM(TokenScorer):
             positions=torch.cat(
                 [self.head_positions[:, None].expand(-1, batch, -1), positions.expand(axes, -1, -1)], 2
             ),
+            deeper=tuple(deeper),
         )
 
     def _pixels(self, images: UInt8[Tensor, "batch camera height width 3"]) -> Float32[Tensor, "image 3 height width"]:
         return (images.flatten(0, 1).permute(0, 3, 1, 2).float() / 255.0 - self.image_mean) / self.image_std
 
-    def _prefix_mask(self, seen: Bool[Tensor, "batch place"]) -> Bool[Tensor, "batch query place"]:
-        length = seen.shape[1]
-        order = torch.ones(length, length, dtype=torch.bool, device=seen.device)
-        return (order if self.family.sees_whole_prefix else order.tril()) & seen[:, None]
-
-    def _whole_mask(self, seen: Bool[Tensor, "batch place"], steps: int) -> Bool[Tensor, "batch query all_places"]:
-        length = seen.shape[1]
-        order = torch.ones(length + steps, length + steps, dtype=torch.bool, device=seen.device).tril()
-        if self.family.sees_whole_prefix:
-            order[:length, :length] = True
-        return order & nn.functional.pad(seen, (0, steps), value=True)[:, None]
-
-    def _decode(self, embeddings: Tensor, allowed: Tensor, positions: Tensor, cache: DynamicCache | None) -> Tensor:
+    def _decode(
+        self,
+        embeddings: Tensor,
+        allowed: Tensor,
+        positions: Tensor,
+        cache: DynamicCache | None,
+        *,
+        deeper: tuple[Tensor, ...] = (),
+    ) -> Tensor:
         """Run the decoder; `allowed` says which place each query may see and replaces the model's own masks."""
+        pictures: dict[str, Any] = {}
+        if deeper:  # the names are those of Qwen3-VL, the one decoder that takes them
+            is_image = (self.head_ids == self.family.image_token_id).expand(len(embeddings), -1)
+            after_head = embeddings.shape[1] - len(self.head_ids)
+            pictures["visual_pos_masks"] = nn.functional.pad(is_image, (0, after_head), value=False)
+            pictures["deepstack_visual_embeds"] = [features.flatten(0, 1) for features in deeper]
         hidden_from = torch.finfo(embeddings.dtype).min
         bias = torch.zeros(allowed.shape, dtype=embeddings.dtype, device=allowed.device)
         output = self.family.language_model(
@@ -219,6 +221,7 @@ class TransformersVLM(TokenScorer):
             position_ids=positions[0] if len(positions) == 1 else positions,
             past_key_values=cache,
             use_cache=cache is not None,
+            **pictures,
         )
         return output.last_hidden_state
 
@@ -226,7 +229,7 @@ class TransformersVLM(TokenScorer):
     def _head_ids(self) -> Tensor:
         height, width = self.spec.image_size
         features = self.family.image_features(torch.zeros(1, 3, height, width))
-        n_cameras, n_image_tokens = len(self.spec.cameras), features.shape[1]
+        n_cameras, n_image_tokens = len(self.spec.cameras), features.embeddings.shape[1]
         head = self.family.head(self.tokenizer, n_cameras=n_cameras, n_image_tokens=n_image_tokens)
         ids = torch.tensor(self._token_ids(head))
         found = int((ids == self.family.image_token_id).sum())
@@ -270,17 +273,3 @@ class TransformersVLM(TokenScorer):
             return cls(spec, source, placeholder, lora_rank=record["lora_rank"])
         except (OSError, ValueError, KeyError, InvalidSetting) as error:
             raise CheckpointError(f"{folder} does not describe a model: {error}") from error
-
-
-def add_action_tokens(tokenizer: PreTrainedTokenizerBase, n_bins: int) -> int:
-    """Add the action tokens and, last, the dummy token; return the id of bin 0, so that id - first = bin.
-
-    Raises:
-        InvalidSetting: the tokenizer gives them ids that do not follow each other.
-    """
-    tokens = [*(f"<action_{action_bin}>" for action_bin in range(n_bins)), "<action_dummy>"]
-    tokenizer.add_tokens(tokens, special_tokens=True)
-    ids = [int(tokenizer.encode(token, add_special_tokens=False)[0]) for token in tokens]
-    if ids != list(range(ids[0], ids[0] + n_bins + 1)):
-        raise InvalidSetting(f"The tokenizer already has some of the tokens {tokens[0]} .. {tokens[-1]}.")
-    return ids[0]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
 from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, log_likelihood_ratio, sft, value_from_dummy, value_from_overlap
+from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
 from vlm_qsft.types import Decision, Observation
 
 NAN = float("nan")
@@ -65,6 +66,11 @@ class QPolicy:
         self._remainder = checkpoint.metadata.get("train", {}).get("remainder", "dummy")
         self._text: tuple[Tensor, Tensor] | None = None
         self._generator = torch.Generator(self._device)
+
+    @property
+    def bin_centers(self) -> Float[np.ndarray, "action_dim n_bins"]:
+        """What every action bin decodes to, physical units."""
+        return self.checkpoint.action_tokenizer.centers
 
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` fixes every random draw until the next reset.
@@ -149,11 +155,9 @@ class QPolicy:
         return (later, log_pi) if log_p is None else (log_p, renormalise_bins(later))
 
     def _value(self, log_p: Tensor | None, log_pi: Tensor | None) -> float:
-        if log_p is None:
+        if log_p is None or (log_pi is None and self._remainder == "uniform"):
             return NAN
-        if self._remainder == "uniform":
-            return NAN if log_pi is None else float(value_from_overlap(log_p[:1], log_pi[:1]))
-        value = float(value_from_dummy(log_p[0]))
+        value = float(behavior_value(log_p[0], None if log_pi is None else log_pi[0], self._remainder))
         if not math.isfinite(value):
             raise NotFinite(f"The value is {value}: the likelihood model's weights or inputs hold NaN.")
         return value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.settings_record import settings_from_json
 
 POLICY_FILE = "policy.json"
 """Where the chosen settings stand beside the checkpoint's own files."""
@@ -60,16 +61,5 @@ class PolicySettings:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> PolicySettings:
-        """Rebuild settings from `to_json`.
-
-        Raises:
-            UnknownName, InvalidSetting: a field or a value that this version does not have.
-        """
-        names = {field.name for field in fields(cls)}
-        for name in document:
-            if name not in names:
-                raise UnknownName("policy setting", name, names)
-        try:
-            return cls(**document)
-        except TypeError as error:
-            raise InvalidSetting(f"Policy settings hold a value of the wrong type: {dict(document)}.") from error
+        """Rebuild settings from `to_json`; raises as `settings_from_json`."""
+        return settings_from_json(cls, document, what="policy setting")

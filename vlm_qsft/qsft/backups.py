@@ -5,24 +5,17 @@ control steps, never to tokens: before the last token a backup moves on to the v
 action, at the last token it collects the reward and looks at the next state. Monte-Carlo and n-step backups look past
 the end of the action at once, so every token of the action has the same target.
 
-`BACKUPS` lists them; a trainer fills the fields of `BackupInputs` that `Backup.needs` names and calls `Backup.targets`.
+`backup_registry.BACKUPS` lists them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vlm_qsft.errors import InvalidSetting, NotFinite, TargetOutOfRange, UnknownName
-from vlm_qsft.qsft.losses import REMAINDERS, Remainder
-from vlm_qsft.qsft.values import max_ratio, value_from_dummy, value_from_overlap
-
-BackupName = Literal["monte_carlo", "nstep", "behavior", "max"]
+from vlm_qsft.errors import NotFinite, TargetOutOfRange
+from vlm_qsft.qsft.values import max_ratio
 
 TARGET_TOLERANCE = 1e-4
 """A target may leave [0, 1] by this much before it counts as a wrong reward scale: far above fp32 rounding."""
@@ -190,149 +183,3 @@ def checked_targets(targets: Float[Tensor, "*axes"], *, backup: str, reward_rule
             "or relabel the data set."
         )
     return targets.detach().clamp(0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class BackupInputs:
-    """What backups are computed from, one row per transition; a field that the backup does not need stays None.
-
-    Attributes:
-        n_tokens: tokens per action.
-        returns: Monte-Carlo return from this control step on.
-        reward: discounted sum of the rewards of the k <= n steps up to the bootstrap state; n is 1 but for `nstep`.
-        discount: gamma**k.
-        bootstrap_mask: False where the episode terminated within the k steps; True where it was truncated.
-        log_p_next: target network, first token at the bootstrap state.
-        log_pi_next: behavior policy, first token at the bootstrap state.
-        log_p: target network at this state, given the logged tokens before each position.
-        log_pi: behavior policy at this state, given the logged tokens before each position.
-    """
-
-    n_tokens: int
-    returns: Float[Tensor, " batch"] | None = None
-    reward: Float[Tensor, " batch"] | None = None
-    discount: Float[Tensor, " batch"] | None = None
-    bootstrap_mask: Bool[Tensor, " batch"] | None = None
-    log_p_next: Float[Tensor, "batch bins_and_dummy"] | None = None
-    log_pi_next: Float[Tensor, "batch n_bins"] | None = None
-    log_p: Float[Tensor, "batch token bins_and_dummy"] | None = None
-    log_pi: Float[Tensor, "batch token n_bins"] | None = None
-
-
-@dataclass(frozen=True)
-class BackupSettings:
-    """How targets are computed.
-
-    Attributes:
-        remainder: what p_theta was trained with; it decides where the behavior value is read.
-        support: bins with pi_phi >= support / n_bins compete in the maximum; in [0, 1].
-        clip: cap likelihood ratios at 1 in the maximum.
-        reward_rule: name of the rule that scaled the rewards into [0, 1].
-    """
-
-    remainder: Remainder
-    support: float
-    clip: bool
-    reward_rule: str
-
-    def __post_init__(self) -> None:
-        if self.remainder not in REMAINDERS:
-            raise UnknownName("remainder", self.remainder, REMAINDERS)
-        if not 0.0 <= self.support <= 1.0:
-            raise InvalidSetting(f"support is {self.support}; expected a number in [0, 1].")
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A named backup.
-
-    Attributes:
-        name: as in `BACKUPS`.
-        needs: fields of `BackupInputs` it reads when p_theta is trained with the `dummy` remainder.
-        needs_uniform: the same with the `uniform` remainder, whose values also need pi_phi.
-        function: the backup itself; call `targets`, which checks the inputs.
-    """
-
-    name: BackupName
-    needs: frozenset[str]
-    needs_uniform: frozenset[str]
-    function: Callable[[BackupInputs, BackupSettings], Tensor]
-
-    def targets(self, inputs: BackupInputs, settings: BackupSettings) -> Float[Tensor, "batch token"]:
-        """Return the label weight of every logged token, in [0, 1], without gradient.
-
-        Raises:
-            InvalidSetting: a needed field of `inputs` is None.
-            TargetOutOfRange, NotFinite: see `checked_targets`.
-        """
-        needed = self.needs_uniform if settings.remainder == "uniform" else self.needs
-        missing = sorted(name for name in needed if getattr(inputs, name) is None)
-        if missing:
-            raise InvalidSetting(
-                f"The backup '{self.name}' with the remainder '{settings.remainder}' needs "
-                f"{', '.join(sorted(needed))}; missing: {', '.join(missing)}."
-            )
-        with torch.no_grad():
-            return self.function(inputs, settings)
-
-
-def behavior_value(
-    log_p: Float[Tensor, "*axes bins_and_dummy"], log_pi: Float[Tensor, "*axes n_bins"] | None, remainder: Remainder
-) -> Float[Tensor, "*axes"]:
-    """Return the value of the behavior policy, read as the remainder allows (pi_phi is used by `uniform` only)."""
-    return value_from_dummy(log_p) if remainder == "dummy" else value_from_overlap(log_p, cast(Tensor, log_pi))
-
-
-def _monte_carlo(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
-    return monte_carlo_targets(cast(Tensor, inputs.returns), inputs.n_tokens, reward_rule=settings.reward_rule)
-
-
-def _nstep(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
-    return nstep_targets(
-        cast(Tensor, inputs.reward),
-        cast(Tensor, inputs.discount),
-        cast(Tensor, inputs.bootstrap_mask),
-        next_value=behavior_value(cast(Tensor, inputs.log_p_next), inputs.log_pi_next, settings.remainder),
-        n_tokens=inputs.n_tokens,
-        reward_rule=settings.reward_rule,
-    )
-
-
-def _behavior(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
-    return behavior_targets(
-        cast(Tensor, inputs.reward),
-        cast(Tensor, inputs.discount),
-        cast(Tensor, inputs.bootstrap_mask),
-        next_value=behavior_value(cast(Tensor, inputs.log_p_next), inputs.log_pi_next, settings.remainder),
-        prefix_values=behavior_value(cast(Tensor, inputs.log_p), inputs.log_pi, settings.remainder),
-        reward_rule=settings.reward_rule,
-    )
-
-
-def _max(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
-    return max_targets(
-        cast(Tensor, inputs.reward),
-        cast(Tensor, inputs.discount),
-        cast(Tensor, inputs.bootstrap_mask),
-        log_p_next=cast(Tensor, inputs.log_p_next),
-        log_pi_next=cast(Tensor, inputs.log_pi_next),
-        log_p=cast(Tensor, inputs.log_p),
-        log_pi=cast(Tensor, inputs.log_pi),
-        support=settings.support,
-        clip=settings.clip,
-        reward_rule=settings.reward_rule,
-    )
-
-
-_STEP = frozenset({"reward", "discount", "bootstrap_mask", "log_p_next"})
-_MAX = _STEP | {"log_p", "log_pi", "log_pi_next"}
-
-BACKUPS: dict[str, Backup] = {
-    backup.name: backup
-    for backup in (
-        Backup("monte_carlo", frozenset({"returns"}), frozenset({"returns"}), _monte_carlo),
-        Backup("nstep", _STEP, _STEP | {"log_pi_next"}, _nstep),
-        Backup("behavior", _STEP | {"log_p"}, _MAX, _behavior),
-        Backup("max", _MAX, _MAX, _max),
-    )
-}

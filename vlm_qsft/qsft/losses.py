@@ -6,19 +6,13 @@ whole batch. Both are cross-entropies of log-probabilities that are already norm
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import ShapeMismatch, UnknownName
 from vlm_qsft.qsft.metrics import target_metrics
-
-Remainder = Literal["dummy", "uniform"]
-"""Who gets the part 1 - w of the label: one token of its own, or all other bins alike."""
-
-REMAINDERS: tuple[str, ...] = get_args(Remainder)
+from vlm_qsft.qsft.remainder import REMAINDERS, Remainder
 
 
 def behavior_loss(
@@ -73,8 +67,8 @@ def q_loss(
         weights: importance weights of rows that were not drawn uniformly; None for 1.
 
     Returns:
-        The loss and the metrics `mean_target`, `share_saturated`, `value` (mean of 1 - p_theta(dummy | s) at the first
-        token) and `likelihood` (mean of p_theta(a | s)), all of them weighted.
+        The loss and the metrics `mean_target`, `share_saturated` and `likelihood` (mean of p_theta(a | s)), all of
+        them weighted.
 
     Raises:
         ShapeMismatch: the shapes do not belong together.
@@ -99,7 +93,6 @@ def q_loss(
     with torch.no_grad():
         metrics = target_metrics(targets, weights)
         share = weights / weights.sum()
-        metrics["value"] = share @ -torch.expm1(log_p[:, 0, -1])
         metrics["likelihood"] = share @ log_action.exp().mean(dim=1)
     return loss, metrics
 

@@ -89,16 +89,27 @@ class TargetNetwork[Network: nn.Module]:
         Raises:
             CheckpointError: names or shapes differ; nothing is changed then.
         """
-        own = self.state_dict()
-        differing = sorted(
-            name
-            for name in own.keys() | state.keys()
-            if name not in own or name not in state or own[name].shape != state[name].shape
+        load_tensors(self.state_dict(), state, source="The state of the target network")
+
+
+def load_tensors(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy stored tensors into those of the same name, in place.
+
+    Args:
+        source: where they were stored, for the error.
+
+    Raises:
+        CheckpointError: names or shapes differ; nothing is changed then.
+    """
+    differing = sorted(
+        name
+        for name in own.keys() | stored.keys()
+        if name not in own or name not in stored or own[name].shape != stored[name].shape
+    )
+    if differing:
+        raise CheckpointError(
+            f"{source} does not fit this model: {len(differing)} tensors are missing, unknown or of another shape, "
+            f"first '{differing[0]}'. Train into another folder."
         )
-        if differing:
-            raise CheckpointError(
-                f"State of the target network does not fit this model: {len(differing)} of {len(own)} tensors are "
-                f"missing, unknown or of another shape, first '{differing[0]}'."
-            )
-        for name, tensor in own.items():
-            tensor.copy_(state[name])
+    for name, tensor in own.items():
+        tensor.copy_(stored[name])

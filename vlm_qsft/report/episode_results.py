@@ -6,12 +6,20 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Literal
 
 from qsft_sim.results import EpisodeResult, Setting
 from qsft_sim.statistics import PairedComparison, SuccessSummary, compare, summarise
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.report.missing import Missing
+
+Outcome = Literal["success", "wrong_object"]
+"""What can be counted of an episode."""
+
+_ORDER = ("extraction", "temperature", "inverse_temperature", "support")
+_OFF_AT_ZERO = ("inverse_temperature", "support")
 
 
 @dataclass(frozen=True)
@@ -63,16 +71,28 @@ def load_tunings(policy_folder: Path, *, run_folder: Path) -> tuple[EpisodeSet, 
     return tuple(one for one in loaded if isinstance(one, EpisodeSet))
 
 
-def compare_on_common_scenes(first: EpisodeSet, second: EpisodeSet) -> PairedComparison | None:
+def compare_on_common_scenes(
+    first: EpisodeSet, second: EpisodeSet, *, outcome: Outcome = "success"
+) -> PairedComparison | None:
     """Return the paired comparison on the scenes that both were evaluated on, or None where there is none."""
     by_scene = {(result.task, result.seed): result for result in second.results}
     pairs = [(one, by_scene[one.task, one.seed]) for one in first.results if (one.task, one.seed) in by_scene]
-    return compare([one for one, _ in pairs], [other for _, other in pairs]) if pairs else None
+    if not pairs:
+        return None
+    return compare([one for one, _ in pairs], [other for _, other in pairs], outcome=attrgetter(outcome))
 
 
 def write_settings(settings: Mapping[str, Setting]) -> str:
-    """Return settings as one line: `extraction ratio, temperature 0.5`."""
-    return ", ".join(f"{name.replace('_', ' ')} {_write_setting(value)}" for name, value in settings.items())
+    """Return the settings of a policy that change what it does, as one line: `single · temperature 0.3 · support 0.3`.
+
+    An inverse temperature or a support of 0 is the absence of both; see `vlm_qsft.policy.PolicySettings`.
+    """
+    shown = [str(settings["extraction"])] if "extraction" in settings else []
+    for name in sorted(settings, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
+        value = settings[name]
+        if name != "extraction" and not (name in _OFF_AT_ZERO and value == 0):
+            shown.append(f"{name.replace('_', ' ')} {_write_setting(value)}")
+    return " · ".join(shown)
 
 
 def _write_setting(value: Setting) -> str:

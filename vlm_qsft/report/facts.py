@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+_SPOKEN = {"wall_s": "wall time", "peak_rss_gb": "peak memory"}
 LONGEST_LIST = 12  # entries of a list that are written out
 
 
@@ -23,16 +23,15 @@ class FactGroup:
 
 
 def group_facts(content: Mapping[str, object], *, first_title: str) -> list[FactGroup]:
-    """Return a JSON object as groups: its nested objects by their own name, what lies at the top under `first_title`.
+    """Return a JSON object as groups, one for every object in it, what lies at the top under `first_title`.
 
-    Nothing is left out, so a setting that this page has never heard of is shown too.
+    Nothing is left out, so a setting that this page has never heard of is shown too. Objects of equal content share a
+    group whose title names them all.
     """
-    plain = tuple((name, write_fact(name, value)) for name, value in content.items() if not isinstance(value, dict))
-    groups = [FactGroup(first_title, plain)] if plain else []
-    for name, value in content.items():
-        if isinstance(value, dict) and value:
-            groups.append(FactGroup(name.replace("_", " "), tuple(_flatten(value, prefix=""))))
-    return groups
+    by_facts: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for title, facts in _groups(content, title=first_title, path=()):
+        by_facts.setdefault(facts, []).append(title)
+    return [FactGroup(_join_titles(titles), facts) for facts, titles in by_facts.items()]
 
 
 def write_fact(name: str, value: object) -> str:
@@ -45,14 +44,15 @@ def write_fact(name: str, value: object) -> str:
         unit = " GB" if name.endswith("_gb") else ""
         return f"{value:.6g}{unit}" if isinstance(value, float) else f"{value}{unit}"
     if isinstance(value, list):
-        shown = ", ".join(one if isinstance(one, str) else json.dumps(one) for one in value[:LONGEST_LIST])
-        return shown + (f", … ({len(value)} in all)" if len(value) > LONGEST_LIST else "")
+        entries = [_write_entry(one) for one in value[:LONGEST_LIST]]
+        rest = [f"… ({len(value)} in all)"] if len(value) > LONGEST_LIST else []
+        return ("\n" if any(isinstance(one, dict) for one in value) else ", ").join(entries + rest)
     return str(value)
 
 
 def label(name: str) -> str:
     """Return a fact's name for people; the unit at its end stands beside the number already."""
-    return name.removesuffix("_s").removesuffix("_gb").replace("_", " ")
+    return _SPOKEN.get(name) or name.removesuffix("_s").removesuffix("_gb").replace("_", " ")
 
 
 def write_duration(seconds: float) -> str:
@@ -66,10 +66,30 @@ def write_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
-def _flatten(content: Mapping[str, object], *, prefix: str) -> Iterator[tuple[str, str]]:
+def _write_entry(entry: object) -> str:
+    """Return an entry of a list: `expert 0.15` for a pair, `extraction sft, temperature 0.5` for an object."""
+    if isinstance(entry, dict):
+        return ", ".join(f"{label(name)} {write_fact(name, value)}" for name, value in entry.items())
+    if isinstance(entry, list):
+        return " ".join(write_fact("", one) for one in entry)
+    return write_fact("", entry)
+
+
+def _groups(
+    content: Mapping[str, object], *, title: str, path: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    plain = tuple((name, write_fact(name, value)) for name, value in content.items() if not isinstance(value, dict))
+    if plain:
+        yield title, plain
     for name, value in content.items():
-        full = f"{prefix}{name}"
         if isinstance(value, dict):
-            yield from _flatten(value, prefix=f"{full}.")
-        else:
-            yield full, write_fact(name, value)
+            inner = (*path, name.replace("_", " "))
+            yield from _groups(value, title=" · ".join(inner), path=inner)
+
+
+def _join_titles(titles: list[str]) -> str:
+    """Return `settings · behavior, q` for `settings · behavior` and `settings · q`."""
+    heads = {title.rpartition(" · ")[0] for title in titles}
+    if len(titles) == 1 or len(heads) > 1 or "" in heads:
+        return ", ".join(titles)
+    return f"{heads.pop()} · {', '.join(title.rpartition(' · ')[2] for title in titles)}"

@@ -1,4 +1,4 @@
-"""The logs that the policies learned from: their own success rate, and the names of cameras and actions."""
+"""The logs that the policies learned from: how many, and their own success rate."""
 
 from __future__ import annotations
 
@@ -19,16 +19,11 @@ class LoggedData:
     Attributes:
         episodes, frames: their numbers.
         success_rate: share of successful episodes; None where the data set has no success labels.
-        period_s: control period, seconds.
-        cameras, action_names: in the order of the data set's schema.
     """
 
     episodes: int
     frames: int
     success_rate: float | None
-    period_s: float
-    cameras: tuple[str, ...]
-    action_names: tuple[str, ...]
 
 
 def load_logged_data(run_folder: Path) -> LoggedData | Missing:
@@ -40,12 +35,9 @@ def load_logged_data(run_folder: Path) -> LoggedData | Missing:
         reader = DatasetReader(root)
     except QsftError as problem:
         return Missing(f"data/ cannot be read: {problem}")
-    schema, success = reader.schema, reader.episodes.success
+    success = reader.episodes.success
     return LoggedData(
         episodes=reader.n_episodes,
         frames=reader.n_frames,
         success_rate=None if success is None else float(np.mean(success)),
-        period_s=float(1 / schema.fps),
-        cameras=tuple(schema.cameras),
-        action_names=tuple(schema.action_names),
     )

@@ -56,7 +56,7 @@ def draw_page(run: RunFolder) -> str:
         element(
             "main",
             draw_results(run.policies, run.logs),
-            draw_episodes(run.policies, run.logs, run_folder=run.path),
+            draw_episodes(run.policies, run_folder=run.path),
             draw_values(run.targets, run.calibration),
             draw_learning(run.phases),
             draw_provenance(run.run, run.summary),

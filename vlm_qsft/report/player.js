@@ -6,10 +6,12 @@
     [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37],
   ];
   const FADE_BELOW = 0.01 * 255; // of the likeliest bin, in bytes
-  const FADED = 0.16;
+  const FADED = 0.12;
   const FILM_FRAMES = 9;
   const FILM_GAP = 3;
-  const DEFAULT_PERIOD_MS = 200; // only the speed of playing, where the control period was not recorded
+  const MAP_WIDTH = 960; // pixels of a map's canvas, about twice what it covers on screen
+  const MAP_HEIGHT = 96;
+  const MARK = 8; // height of the mark of a chosen bin within its border, in the same pixels
 
   const colour = (byte) => {
     const at = (byte / 255) * (VIRIDIS.length - 1);
@@ -34,6 +36,8 @@
       this.fade = root.querySelector(".fade");
       this.cursor = root.querySelector(".cursor");
       this.film = root.querySelector(".film");
+      this.maps = [...root.querySelectorAll("canvas.map")];
+      this.mapCursor = root.querySelector(".map-cursor");
       this.views = [...root.querySelectorAll("canvas.frame")];
       this.rows = [...root.querySelectorAll(".strip-row")].map((row) => ({
         heat: row.querySelector(".heat"),
@@ -45,6 +49,7 @@
       }));
       this.sheets = this.trace.cameras.map((camera, index) => this.load(camera, this.views[index]));
       this.listen();
+      this.drawMaps();
       this.draw();
     }
 
@@ -60,12 +65,8 @@
     listen() {
       this.scrubber.addEventListener("input", () => { this.pause(); this.show(Number(this.scrubber.value)); });
       this.button.addEventListener("click", () => (this.timer === null ? this.play() : this.pause()));
-      this.film.addEventListener("click", (event) => {
-        const box = this.film.getBoundingClientRect();
-        this.pause();
-        this.show(Math.round(((event.clientX - box.left) / box.width) * (this.trace.steps - 1)));
-      });
-      if (this.fade) this.fade.addEventListener("change", () => this.draw());
+      for (const canvas of [this.film, ...this.maps]) this.seekOn(canvas);
+      if (this.fade) this.fade.addEventListener("change", () => { this.drawMaps(); this.draw(); });
       this.rows.forEach((row, dimension) => {
         row.body.addEventListener("pointermove", (event) => {
           const box = row.body.getBoundingClientRect();
@@ -75,33 +76,32 @@
         });
         row.body.addEventListener("pointerleave", () => { row.hovered = null; this.write(row, dimension); });
       });
-      if (this.cursor) {
-        const chart = this.cursor.ownerSVGElement;
-        const seek = (event) => {
-          const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
-          const { start, end, low, high } = this.axis();
-          this.pause();
-          this.show(Math.round(low + ((point.x - start) / (end - start)) * (high - low)));
-        };
-        chart.addEventListener("pointerdown", seek);
-        chart.addEventListener("pointermove", (event) => { if (event.buttons & 1) seek(event); });
-      }
+      if (this.cursor) this.seekOn(this.cursor.ownerSVGElement, this.cursor.dataset);
     }
 
-    axis() {
-      const numbers = {};
-      for (const name of ["start", "end", "low", "high"]) numbers[name] = Number(this.cursor.dataset[name]);
-      return numbers;
+    // Film, maps and chart cover the steps from left to right; of the chart, `start` to `end` of its own units.
+    seekOn(canvas, plot) {
+      const seek = (event) => {
+        const box = canvas.getBoundingClientRect();
+        let share = (event.clientX - box.left) / box.width;
+        if (plot) {
+          const x = share * canvas.viewBox.baseVal.width;
+          share = (x - Number(plot.start)) / (Number(plot.end) - Number(plot.start));
+        }
+        this.pause();
+        this.show(Math.floor(share * this.trace.steps));
+      };
+      canvas.addEventListener("pointerdown", seek);
+      canvas.addEventListener("pointermove", (event) => { if (event.buttons & 1) seek(event); });
     }
 
     play() {
       if (this.step === this.trace.steps - 1) this.show(0);
       this.button.textContent = "❚❚";
-      const period = this.trace.period_s === null ? DEFAULT_PERIOD_MS : this.trace.period_s * 1000;
       this.timer = setInterval(() => {
         if (this.step === this.trace.steps - 1) this.pause();
         else this.show(this.step + 1);
-      }, period);
+      }, this.trace.period_s * 1000);
     }
 
     pause() {
@@ -119,8 +119,7 @@
       this.scrubber.value = String(this.step);
       this.root.dataset.step = String(this.step);
       const { period_s: period, steps } = this.trace;
-      const seconds = period === null ? "" : ` · ${short(this.step * period, 1)} s`;
-      this.clock.textContent = `step ${this.step + 1} / ${steps}${seconds}`;
+      this.clock.textContent = `step ${this.step + 1} / ${steps} · ${short(this.step * period, 1)} s`;
       this.drawFrames();
       this.rows.forEach((row, dimension) => {
         this.drawHeat(row, dimension);
@@ -128,9 +127,11 @@
         row.chosen.style.left = `${((this.trace.chosen[this.step][dimension] + 0.5) / this.trace.bins) * 100}%`;
         this.write(row, dimension);
       });
+      const share = (this.step + 0.5) / steps;
+      this.mapCursor.style.setProperty("--at", String(share));
       if (this.cursor) {
-        const { start, end, low, high } = this.axis();
-        const x = start + ((this.step - low) / (high - low)) * (end - start);
+        const { start, end } = this.cursor.dataset;
+        const x = Number(start) + share * (Number(end) - Number(start));
         this.cursor.setAttribute("x1", x);
         this.cursor.setAttribute("x2", x);
       }
@@ -165,9 +166,15 @@
       }
     }
 
-    // Where the bytes of the current step begin for one dimension.
-    offset(dimension) {
-      return (this.step * this.rows.length + dimension) * this.trace.bins;
+    // Where the bytes of a step begin for one dimension.
+    offset(dimension, step = this.step) {
+      return (step * this.rows.length + dimension) * this.trace.bins;
+    }
+
+    // Colour of one bin: its Q-value, faint where the policy hardly goes; without Q-values, its probability.
+    pixel(at) {
+      if (this.q === null) return [110, 120, 132, this.odds[at]];
+      return [...PALETTE[this.q[at]], this.fade.checked && this.odds[at] < FADE_BELOW ? 255 * FADED : 255];
     }
 
     drawHeat(row, dimension) {
@@ -177,13 +184,45 @@
       const context = row.heat.getContext("2d");
       const pixels = context.createImageData(bins, 1);
       const offset = this.offset(dimension);
-      for (let bin = 0; bin < bins; bin += 1) {
-        const odds = this.odds[offset + bin];
-        const [red, green, blue] = this.q === null ? [110, 120, 132] : PALETTE[this.q[offset + bin]];
-        const faded = this.q === null ? odds / 255 : this.fade.checked && odds < FADE_BELOW ? FADED : 1;
-        pixels.data.set([red, green, blue, Math.round(255 * faded)], bin * 4);
-      }
+      for (let bin = 0; bin < bins; bin += 1) pixels.data.set(this.pixel(offset + bin), bin * 4);
       context.putImageData(pixels, 0, 0);
+    }
+
+    drawMaps() {
+      this.maps.forEach((map, dimension) => this.drawMap(map, dimension));
+    }
+
+    // Steps from left to right, bins upwards; every bin that was taken stands out of its neighbours in its own colour.
+    drawMap(map, dimension) {
+      const { bins, steps, chosen } = this.trace;
+      const small = document.createElement("canvas");
+      small.width = steps;
+      small.height = bins;
+      const pixels = small.getContext("2d").createImageData(steps, bins);
+      for (let step = 0; step < steps; step += 1) {
+        const offset = this.offset(dimension, step);
+        for (let bin = 0; bin < bins; bin += 1) {
+          pixels.data.set(this.pixel(offset + bin), ((bins - 1 - bin) * steps + step) * 4);
+        }
+      }
+      small.getContext("2d").putImageData(pixels, 0, 0);
+      map.width = MAP_WIDTH;
+      map.height = MAP_HEIGHT;
+      const context = map.getContext("2d");
+      context.imageSmoothingEnabled = false;
+      context.drawImage(small, 0, 0, MAP_WIDTH, MAP_HEIGHT);
+      const width = MAP_WIDTH / steps;
+      for (let step = 0; step < steps; step += 1) {
+        const middle = (1 - (chosen[step][dimension] + 0.5) / bins) * MAP_HEIGHT;
+        const top = Math.max(4, Math.min(MAP_HEIGHT - MARK - 4, middle - MARK / 2));
+        const [red, green, blue] = this.pixel(this.offset(dimension, step) + chosen[step][dimension]);
+        context.fillStyle = "#fff";
+        context.fillRect(step * width, top - 4, width, MARK + 8);
+        context.fillStyle = "#000";
+        context.fillRect(step * width + 1, top - 2, width - 2, MARK + 4);
+        context.fillStyle = `rgb(${red} ${green} ${blue})`;
+        context.fillRect(step * width + 3, top, width - 6, MARK);
+      }
     }
 
     drawOdds(row, dimension) {

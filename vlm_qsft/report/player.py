@@ -1,96 +1,162 @@
-"""The player of one episode: frames of every camera, Q-values of every action dimension, value, scrubber."""
+"""The player of one episode: frames of every camera, then over its steps the value and the Q-values of every bin."""
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import dataclass
-
-import numpy as np
-from jaxtyping import Float32
-
+from qsft_sim.trace import Trace
 from vlm_qsft.report.charts.axes import PlotArea, draw_legend
 from vlm_qsft.report.charts.line import Line, draw_lines
 from vlm_qsft.report.charts.markup import element, text
-from vlm_qsft.report.sprite import make_sprite
-from vlm_qsft.report.trace import Trace
+from vlm_qsft.report.payload import write_payload
 
-VALUE_AREA = PlotArea(width=560.0, height=170.0, left=44.0, right=8.0)
+VALUE_AREA = PlotArea(width=560.0, height=150.0, left=64.0, right=8.0, top=8.0, bottom=40.0)
 
 
-@dataclass(frozen=True)
-class PlayerTitle:
-    """What stands above a player.
+def draw_player(trace: Trace, policy: str, *, identity: str) -> str:
+    """Return the player as HTML.
 
-    Attributes:
-        policy: shown name of the policy.
-        success: how the episode ended.
-        period_s: control period in seconds, None when unknown.
-        action_names: names of the data set's action dimensions, used where the trace has none.
-        cameras: likewise for the cameras.
+    Args:
+        trace: with bins.
+        policy: its shown name.
+        identity: unique on the page.
     """
+    # An instruction with "</script>" or "<!--" in it must not end the element.
+    payload = write_payload(trace).replace("<", r"\u003c")
+    return element(
+        "article",
+        _draw_head(trace, policy),
+        _draw_views(trace),
+        _draw_transport(trace.steps),
+        _draw_timeline(trace, policy),
+        element("h5", "At this step"),
+        element("div", *(_draw_strip(name, trace) for name in trace.action_names), class_="strips"),
+        _draw_strip_legend(trace),
+        f'<script type="application/json" class="trace">{payload}</script>',
+        class_="player",
+        id=identity,
+    )
 
-    policy: str
-    success: bool
-    period_s: float | None
-    action_names: tuple[str, ...]
-    cameras: tuple[str, ...]
+
+def describe_outcome(trace: Trace) -> str:
+    """Return what happened in the episode: its length and what was handled."""
+    result = trace.result
+    handled = f"handled the {result.handled}" if result.handled else "handled nothing"
+    wrong = ", a wrong object" if result.wrong_object else ""
+    duration = f"{trace.steps} control steps, {trace.steps * trace.period_s:.1f} s"
+    return f"scene {result.episode} · {duration} · {handled}{wrong}"
 
 
-def draw_player(trace: Trace, title: PlayerTitle, *, identity: str) -> str:
-    """Return the player as HTML; `identity` is unique on the page."""
-    cameras = _labels(trace.cameras, title.cameras, trace.frames.shape[1], "camera")
-    dimensions = _labels(trace.action_names, title.action_names, trace.q_values.shape[1], "dimension")
-    steps = trace.frames.shape[0]
-    outcome = "success" if title.success else "failure"
-    head = element(
+def _draw_head(trace: Trace, policy: str) -> str:
+    outcome = "success" if trace.result.success else "failure"
+    return element(
         "header",
         element("span", text(outcome), class_=f"badge {outcome}"),
-        element("h4", text(f"“{trace.instruction}”" if trace.instruction else "instruction not recorded")),
-        element("p", text(f"{title.policy} · {steps} control steps{_duration(steps, title.period_s)}"), class_="muted"),
+        element("h4", text(f"“{trace.result.instruction}”")),
+        element("p", text(f"{policy} · {describe_outcome(trace)}"), class_="muted"),
     )
-    views = "".join(
+
+
+def _draw_views(trace: Trace) -> str:
+    views = (
         element(
             "figure",
             element("canvas", class_="frame", role="img", aria_label=f"{camera} camera"),
             element("figcaption", text(camera)),
             class_="view",
         )
-        for camera in cameras
+        for camera in trace.cameras
     )
+    return element("div", *views, class_="views")
+
+
+def _draw_transport(steps: int) -> str:
     slider = element(
         "input", type="range", class_="scrubber", min="0", max=str(steps - 1), value="0", step="1",
         aria_label="control step",
     )  # fmt: skip
-    transport = element(
+    return element(
         "div",
         element("button", "▶", type="button", class_="play", aria_label="play or pause"),
         slider,
         element("output", "", class_="clock"),
         class_="transport",
     )
-    payload = json.dumps(_payload(trace, cameras, dimensions, title.period_s), allow_nan=False, separators=(",", ":"))
+
+
+def _draw_timeline(trace: Trace, policy: str) -> str:
+    """Return what lies over the steps of the episode: film, value, and a map of every dimension, on one axis."""
+    # Film and maps keep the margins of the chart, so that a step has one place in all of them.
+    left, right = (f"{100 * margin / VALUE_AREA.width:.3f}%" for margin in (VALUE_AREA.left, VALUE_AREA.right))
+    film = element(
+        "canvas", class_="film", role="img", aria_label=f"frames of the {trace.cameras[0]} camera over the episode"
+    )
+    what = "Q-value" if trace.has_q_values else "probability"
+    maps = (
+        element(
+            "div",
+            element("span", text(name), class_="map-name"),
+            element("canvas", class_="map", role="img", aria_label=f"{what} of every bin of {name} over the episode"),
+            class_="map-row",
+        )
+        for name in trace.action_names
+    )
     return element(
-        "article",
-        head,
-        element("div", views, class_="views"),
-        transport,
-        element("canvas", class_="film", role="img", aria_label=f"frames of the {cameras[0]} camera over the episode"),
-        _value_chart(trace, title),
-        element("div", *(_strip_row(name) for name in dimensions), class_="strips"),
-        _strip_legend(trace),
-        # An instruction with "</script>" or "<!--" in it must not end the element.
-        f'<script type="application/json" class="trace">{payload.replace("<", r"\u003c")}</script>',
-        class_="player",
-        id=identity,
+        "div",
+        film,
+        _draw_value(trace, policy),
+        element("div", *maps, element("span", class_="map-cursor", aria_hidden="true"), class_="maps"),
+        _draw_map_legend(trace),
+        class_="timeline",
+        style=f"--left:{left};--right:{right}",
     )
 
 
-def _strip_row(name: str) -> str:
+def _draw_value(trace: Trace, policy: str) -> str:
+    if not trace.has_value:
+        return element("p", "No value: this policy has no likelihood model.", class_="missing")
+    steps = [float(step) for step in range(1, trace.steps + 1)]
+    lines = [Line("value V(s)", steps, trace.value.tolist(), "series-0")]
+    if trace.has_q_values:
+        chosen = trace.chosen_q_values().tolist()
+        lines.append(Line("Q-value of the chosen action", steps, chosen, "series-1", dashed=True))
+    kind = "successful" if trace.result.success else "failed"
+    chart = draw_lines(
+        lines[::-1],
+        description=f"Value along the {kind} episode of {policy}",
+        x_label="control step",
+        y_label="return, 0 to 1",
+        x_range=(0.5, trace.steps + 0.5),
+        y_range=(0.0, 1.0),
+        area=VALUE_AREA,
+        cursor=True,
+    )
+    return element("div", chart, draw_legend([line.legend_entry() for line in lines]), class_="value-curve")
+
+
+def _draw_map_legend(trace: Trace) -> str:
+    scale = element("span", class_="heat-scale" if trace.has_q_values else "heat-scale grey", aria_hidden="true")
+    colours = f"Q-value of every bin: 0 {scale} 1" if trace.has_q_values else f"probability of every bin: 0 {scale} 1"
+    if not trace.has_q_values:
+        colours += ", of the likeliest; no Q-values: this policy has no likelihood model"
+    fade = ""
+    if trace.has_q_values:
+        box = element("input", type="checkbox", class_="fade", checked=True)
+        fade = element("label", box, " fade bins the policy hardly draws (below 1 % of the likeliest)")
+    return element(
+        "div",
+        element("span", colours),
+        element("span", element("span", class_="chosen-mark", aria_hidden="true"), " chosen bin"),
+        element("span", f"upwards: bin 0 to {trace.n_bins - 1}"),
+        fade,
+        class_="strip-legend",
+    )
+
+
+def _draw_strip(name: str, trace: Trace) -> str:
+    what = "Q-values" if trace.has_q_values else "Probabilities"
     strip = element(
         "div",
         element("canvas", class_="odds", aria_hidden="true"),
-        element("canvas", class_="heat", role="img", aria_label=f"Q-values of the bins of {name}"),
+        element("canvas", class_="heat", role="img", aria_label=f"{what} of the bins of {name}"),
         element("span", class_="chosen", aria_hidden="true"),
         class_="strip-body",
     )
@@ -103,89 +169,11 @@ def _strip_row(name: str) -> str:
     )
 
 
-def _strip_legend(trace: Trace) -> str:
-    n_bins = trace.q_values.shape[2]
-    scale = element("span", class_="heat-scale", aria_hidden="true")
-    what = "Q-value (likelihood ratio)" if trace.has_q_values else "no Q-values: they need both models, π_φ and p_θ"
-    colours = element("span", text(what), " ", "0 ", scale, " 1") if trace.has_q_values else element("span", text(what))
-    fade = ""
-    if trace.has_q_values:
-        box = element("input", type="checkbox", class_="fade", checked=True)
-        fade = element("label", box, " fade bins the policy hardly draws (below 1 % of the likeliest)")
+def _draw_strip_legend(trace: Trace) -> str:
     return element(
         "div",
-        colours,
-        element("span", f"bins 0 … {n_bins - 1}, left to right; = physical value"),
+        element("span", f"left to right: bin 0 to {trace.n_bins - 1}, and what it decodes to"),
         element("span", "hump: probability of being drawn"),
         element("span", "▲ chosen bin"),
-        fade,
         class_="strip-legend",
     )
-
-
-def _value_chart(trace: Trace, title: PlayerTitle) -> str:
-    if not trace.has_value:
-        return element("p", "No value curve: this policy has no likelihood model.", class_="missing")
-    steps = [float(step) for step in range(trace.frames.shape[0])]
-    lines = [Line("value V(s)", steps, _floats(trace.value), "series-0")]
-    if trace.has_q_values:
-        chosen = _floats(trace.chosen_q_values())
-        lines.append(Line("Q-value of the chosen action", steps, chosen, "series-1", dashed=True))
-    chart = draw_lines(
-        lines[::-1],
-        description=f"Value along the {'successful' if title.success else 'failed'} episode of {title.policy}",
-        x_label="control step",
-        y_label="value",
-        y_range=(0.0, 1.0),
-        area=VALUE_AREA,
-        cursor=True,
-    )
-    legend = [line.legend_entry() for line in lines]
-    return element("div", chart, draw_legend(legend), class_="value-curve")
-
-
-def _payload(trace: Trace, cameras: list[str], dimensions: list[str], period_s: float | None) -> dict[str, object]:
-    """Return what the script draws: per step and dimension one byte for each bin's Q-value and probability.
-
-    A byte of Q is Q * 255 rounded (the colour scale has no more steps); a byte of probability is relative to the
-    likeliest bin of the same step and dimension, whose probability is in `peaks`.
-    """
-    peaks = np.maximum(trace.probabilities.max(axis=2), np.float32(1e-12))
-    sprites = [make_sprite(trace.frames[:, camera]) for camera in range(len(cameras))]
-    return {
-        "steps": trace.frames.shape[0],
-        "bins": trace.q_values.shape[2],
-        "period_s": period_s,
-        "dimensions": dimensions,
-        "cameras": [vars(sprite) for sprite in sprites],
-        "q": _bytes(trace.q_values) if trace.has_q_values else None,
-        "odds": _bytes(trace.probabilities / peaks[:, :, None]),
-        "peaks": _rows(peaks, 5),
-        "chosen": trace.action_bins.tolist(),
-        "value": [round(number, 4) if np.isfinite(number) else None for number in _floats(trace.value)],
-        "centers": None if trace.bin_centers is None else _rows(trace.bin_centers, 5),
-    }
-
-
-def _bytes(shares: Float32[np.ndarray, "step action_dim n_bins"]) -> str:
-    rounded = np.rint(np.clip(np.nan_to_num(shares, nan=0.0), 0.0, 1.0) * 255).astype(np.uint8)
-    return base64.b64encode(rounded.tobytes()).decode("ascii")
-
-
-def _rows(numbers: np.ndarray, decimals: int) -> list[list[float]]:
-    return [[round(float(number), decimals) for number in row] for row in numbers]
-
-
-def _floats(numbers: np.ndarray) -> list[float]:
-    return [float(number) for number in numbers]
-
-
-def _labels(own: tuple[str, ...], of_dataset: tuple[str, ...], count: int, kind: str) -> list[str]:
-    for names in (own, of_dataset):
-        if len(names) == count:
-            return list(names)
-    return [f"{kind} {number}" for number in range(1, count + 1)]
-
-
-def _duration(steps: int, period_s: float | None) -> str:
-    return "" if period_s is None else f" · {steps * period_s:.1f} s of robot time"

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from qsft_sim.statistics import wilson_interval
 from vlm_qsft.report.charts.calibration import CalibrationBin
 from vlm_qsft.report.missing import Missing, as_number, read_json_object
 
@@ -18,13 +19,34 @@ class TargetDistribution:
     edges: tuple[float, ...]
     counts: tuple[float, ...]
 
+    def share(self, number: int) -> float:
+        """Return the share of all targets in one bin; -1 is the last."""
+        return self.counts[number] / sum(self.counts)
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """Predicted value against realised return; `expected_error` is the expected calibration error (ECE)."""
+    """Predicted value against realised return.
+
+    Attributes:
+        bins: by predicted value.
+        expected_error: expected calibration error (ECE): mean distance of the two over all frames; NaN when unknown.
+        correlation: of the two over all frames, Pearson; NaN when unknown.
+    """
 
     bins: tuple[CalibrationBin, ...]
     expected_error: float
+    correlation: float
+
+    @property
+    def frames(self) -> int:
+        """Frames that it was measured on."""
+        return sum(one.count for one in self.bins)
+
+    @property
+    def bias(self) -> float:
+        """Mean of predicted less realised over all frames: above 0 the values are too high."""
+        return sum(one.count * (one.predicted - one.realised) for one in self.bins) / self.frames
 
 
 def load_targets(run_folder: Path) -> TargetDistribution | Missing:
@@ -50,11 +72,13 @@ def load_calibration(run_folder: Path) -> Calibration | Missing:
         if not isinstance(one, dict):
             continue
         predicted, realised, count = (as_number(one.get(key)) for key in ("predicted", "realised", "count"))
-        if math.isfinite(predicted) and math.isfinite(realised) and count > 0:
-            bins.append(CalibrationBin(predicted, realised, int(count)))
+        if math.isfinite(predicted) and 0 <= realised <= 1 and count >= 1:
+            interval = wilson_interval(realised * int(count), int(count))
+            bins.append(CalibrationBin(predicted, realised, int(count), interval))
     if not bins:
         return Missing("q/calibration.json holds no bin with a prediction, a realised return and a count.")
-    return Calibration(tuple(sorted(bins, key=lambda one: one.predicted)), as_number(content.get("ece")))
+    ranked = tuple(sorted(bins, key=lambda one: one.predicted))
+    return Calibration(ranked, as_number(content.get("ece")), as_number(content.get("correlation")))
 
 
 def _numbers(content: object) -> tuple[float, ...]:

@@ -26,9 +26,14 @@ def needs_target_network(needs: frozenset[str]) -> bool:
     return bool(needs & {"log_p", "log_p_next"})
 
 
-def needs_whole_distribution(needs: frozenset[str]) -> bool:
+def value_needs_behavior(settings: TrainSettings) -> bool:
+    """Return whether the value of a state is read with log pi_phi: `uniform` keeps none in the dummy token."""
+    return settings.remainder == "uniform"
+
+
+def needs_whole_distribution(settings: TrainSettings) -> bool:
     """Return whether log pi_phi of every bin is needed, not of the logged one alone."""
-    return bool(needs & {"log_pi", "log_pi_next"})
+    return value_needs_behavior(settings) or bool(backup_needs(settings) & {"log_pi", "log_pi_next"})
 
 
 def horizon(settings: TrainSettings, chunk: int) -> int:

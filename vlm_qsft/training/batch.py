@@ -44,6 +44,7 @@ class TokenBatch:
         weights: of the frames in the loss.
         returns: Monte-Carlo return from each frame on.
         logged_log_pi: cached log pi_phi of the logged tokens; None in the behavior phase.
+        first_log_pi: cached log pi_phi of every bin of the first token; None where no value is read with it.
         transitions: what bootstrapping backups need; None where none does.
     """
 
@@ -52,6 +53,7 @@ class TokenBatch:
     weights: Float32[Tensor, " batch"]
     returns: Float32[Tensor, " batch"]
     logged_log_pi: Float32[Tensor, "batch token"] | None = None
+    first_log_pi: Float32[Tensor, "batch n_bins"] | None = None
     transitions: Transitions | None = None
 
     def __len__(self) -> int:

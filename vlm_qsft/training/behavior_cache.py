@@ -25,7 +25,7 @@ SAVE_EVERY_BATCHES = 50
 
 
 class BehaviorCache:
-    """log pi_phi, on the pictures as stored: of the logged tokens always, of every bin where a backup needs it."""
+    """log pi_phi, on the pictures as stored: of the logged tokens always, of every bin where the Q phase needs it."""
 
     def __init__(self, folder: Path) -> None:
         """Open a complete cache; call `build_behavior_cache`, which makes it if it is not there."""
@@ -37,15 +37,22 @@ class BehaviorCache:
         """Return log pi_phi of the logged tokens."""
         return self._logged[frames]
 
+    def first(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch n_bins"]:
+        """Return log pi_phi of every bin of the first token. Raises as `whole` does."""
+        return self._read(frames, 0)
+
     def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token n_bins"]:
         """Return log pi_phi of every bin; stored in half precision, renormalised here.
 
         Raises:
-            ValueError: the cache was made for a backup that does not need it.
+            ValueError: the cache was made for a Q phase that does not need it.
         """
+        return self._read(frames, slice(None))
+
+    def _read(self, frames: np.ndarray, tokens: int | slice) -> np.ndarray:
         if self._whole is None:
             raise ValueError("This cache holds log pi_phi of the logged tokens only.")
-        stored = torch.from_numpy(self._whole[frames]).float()
+        stored = torch.from_numpy(self._whole[frames, tokens]).float()
         return stored.log_softmax(-1).numpy()
 
 

@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from vlm_qsft.model.inputs import ModelInputs
-from vlm_qsft.training.augmentation import random_shift
+from vlm_qsft.training.augmentation import random_light, random_shift
 from vlm_qsft.training.batch import TokenBatch, Transitions
 from vlm_qsft.training.frame_table import FrameTable
 from vlm_qsft.training.sampler import BatchRequest
@@ -35,6 +35,10 @@ class LoggedLogProbs(Protocol):
 
     def logged(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch token"]:
         """Return those of the logged tokens."""
+        ...
+
+    def first(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch n_bins"]:
+        """Return those of every bin of the first token."""
         ...
 
     def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch token n_bins"]:
@@ -59,12 +63,18 @@ class FrameSource:
     text_mask: Bool[Tensor, "instruction text_len"]
 
     def inputs(
-        self, frames: Int64[np.ndarray, " batch"], *, shifts: Int64[np.ndarray, "batch 2"] | None = None
+        self,
+        frames: Int64[np.ndarray, " batch"],
+        *,
+        shifts: Int64[np.ndarray, "batch 2"] | None = None,
+        gains: Float32[np.ndarray, "batch 3"] | None = None,
     ) -> ModelInputs:
-        """Return observations and instructions of these frames; with `shifts` the pictures are moved."""
+        """Return observations and instructions of these frames; `shifts` moves the pictures, `gains` colours them."""
         images = self.pictures(frames)
         if shifts is not None:
             images = random_shift(images, shifts)
+        if gains is not None:
+            images = random_light(images, gains)
         instruction = torch.from_numpy(self.table.instruction[frames])
         return ModelInputs(
             images=torch.from_numpy(images),
@@ -82,11 +92,13 @@ class QColumns:
         log_pi: the cached behavior policy.
         transitions: of every frame; None where the backup does not bootstrap.
         needs: see `backup_needs`.
+        value_needs_behavior: batches carry log pi_phi of the first token, see `backup_needs.value_needs_behavior`.
     """
 
     log_pi: LoggedLogProbs
     transitions: TransitionTable | None
     needs: frozenset[str]
+    value_needs_behavior: bool
 
 
 class FrameDataset(Dataset):
@@ -118,16 +130,21 @@ class FrameDataset(Dataset):
         """Return the batch of a request; the DataLoader calls this with what the sampler yields."""
         frames, table = request.frames, self.source.table
         q_columns = self._q_columns
-        inputs = self.source.inputs(frames, shifts=request.shifts)
-        transitions = None
-        if q_columns is not None and q_columns.transitions is not None:
-            transitions = self._transitions(request, q_columns, q_columns.transitions, seen=inputs)
+        inputs = self.source.inputs(frames, shifts=request.shifts, gains=request.gains)
+        transitions = logged_log_pi = first_log_pi = None
+        if q_columns is not None:
+            logged_log_pi = torch.from_numpy(q_columns.log_pi.logged(frames))
+            if q_columns.value_needs_behavior:
+                first_log_pi = torch.from_numpy(q_columns.log_pi.first(frames))
+            if q_columns.transitions is not None:
+                transitions = self._transitions(request, q_columns, q_columns.transitions, seen=inputs)
         return TokenBatch(
             inputs=inputs,
             action_bins=torch.from_numpy(table.tokens(frames)),
             weights=torch.ones(len(frames)) if request.importance is None else torch.from_numpy(request.importance),
             returns=torch.from_numpy(table.returns[frames]),
-            logged_log_pi=None if q_columns is None else torch.from_numpy(q_columns.log_pi.logged(frames)),
+            logged_log_pi=logged_log_pi,
+            first_log_pi=first_log_pi,
             transitions=transitions,
         )
 
@@ -149,9 +166,9 @@ class FrameDataset(Dataset):
         stored = None
         if "log_p" in needs:
             # log pi_phi was cached on the stored pictures: the target network must look at the same ones.
-            stored = seen if request.shifts is None else self.source.inputs(frames)
+            stored = self.source.inputs(frames) if request.augments else seen
         log_pi = torch.from_numpy(q_columns.log_pi.whole(frames)) if "log_pi" in needs else None
-        log_pi_next = torch.from_numpy(q_columns.log_pi.whole(next_frames)[:, 0]) if "log_pi_next" in needs else None
+        log_pi_next = torch.from_numpy(q_columns.log_pi.first(next_frames)) if "log_pi_next" in needs else None
         return Transitions(
             inputs=stored,
             next_inputs=self.source.inputs(next_frames),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
 
 import torch
 
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import usable_cores
+
+__all__ = ["keep_freed_memory", "resolve_device", "resolve_precision", "set_threads", "usable_cores"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -36,16 +38,6 @@ def resolve_precision(name: str, device: torch.device) -> str:
     if name == "bfloat16" and device.type == "cuda" and not has_bfloat16:
         raise InvalidSetting(f"{torch.cuda.get_device_name(device)} has no bfloat16. Use precision float32 or auto.")
     return name
-
-
-def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return how many cores this process may keep busy: its affinity, cut by the container's quota (cgroup v2)."""
-    cores = len(os.sched_getaffinity(0))
-    if cgroup.is_file():
-        quota, period = cgroup.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    return cores
 
 
 def set_threads() -> int:

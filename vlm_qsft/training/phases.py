@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,13 @@ from vlm_qsft.training.phase_data import (
 from vlm_qsft.training.phase_record import agree_on_settings
 from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer
+from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.settings import TokenSettings, TrainSettings, Weights
 from vlm_qsft.training.splits import Splits, split_frames
 from vlm_qsft.training.step_folder import keep_only
 from vlm_qsft.training.trainer import TokenTrainer
 
 POLICY_FOLDER = "policy"
-DUMMY_PROBABILITY = 0.95
-"""p_theta starts as pi_phi scaled down to this remainder: the value 0.05 everywhere, far from saturation."""
 
 
 def train_behavior(
@@ -188,10 +185,8 @@ def train_q(
         precision=precision,
         progress=progress,
     )
-    q_model = copy.deepcopy(checkpoint.behavior)
-    q_model.reset_dummy(DUMMY_PROBABILITY)
     trainer = QTrainer(
-        q_model,
+        likelihood_model(checkpoint.behavior, train_settings.remainder),
         settings=train_settings,
         reward_rule=labels.reward_rule,
         train_frames=FrameDataset(source, splits.train, q_columns=columns),

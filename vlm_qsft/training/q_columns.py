@@ -7,7 +7,13 @@ from pathlib import Path
 import torch
 
 from vlm_qsft.model.scorer import TokenScorer
-from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network, needs_whole_distribution
+from vlm_qsft.training.backup_needs import (
+    backup_needs,
+    horizon,
+    needs_target_network,
+    needs_whole_distribution,
+    value_needs_behavior,
+)
 from vlm_qsft.training.behavior_cache import build_behavior_cache
 from vlm_qsft.training.dataset import FrameSource, QColumns
 from vlm_qsft.training.progress import ProgressListener
@@ -39,7 +45,7 @@ def build_q_columns(
         behavior,
         source,
         folder,
-        is_whole=needs_whole_distribution(needs),
+        is_whole=needs_whole_distribution(settings),
         batch_size=settings.micro_batch_size,
         device=device,
         precision=precision,
@@ -54,4 +60,4 @@ def build_q_columns(
             gamma=settings.gamma,
             horizon=horizon(settings, table.chunk),
         )
-    return QColumns(log_pi, transitions, needs)
+    return QColumns(log_pi, transitions, needs, value_needs_behavior(settings))

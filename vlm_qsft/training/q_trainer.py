@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,10 +22,10 @@ from vlm_qsft.qsft import (
     Calibration,
     Remainder,
     TargetNetwork,
+    behavior_value,
     calibration,
     q_loss,
     ratio_metrics,
-    value_from_dummy,
 )
 from vlm_qsft.training.backup_needs import backup_needs, needs_target_network
 from vlm_qsft.training.batch import TokenBatch
@@ -38,9 +40,20 @@ TARGETS_FILE = "targets.json"
 CALIBRATION_FILE = "calibration.json"
 HISTOGRAM_BINS = 50
 
+START_DUMMY_PROBABILITY = {"dummy": 0.95, "uniform": 1e-6}
+"""What the dummy token takes from pi_phi where p_theta starts. With `dummy` this is the value 0.05 everywhere, far from
+saturation. With `uniform` the dummy gets no label and must be out of the way: p_theta starts as pi_phi, as printed."""
+
+
+def likelihood_model(behavior: TokenScorer, remainder: str) -> TokenScorer:
+    """Return p_theta as it starts under a remainder: a copy of pi_phi with its dummy token reset."""
+    q_model = copy.deepcopy(behavior)
+    q_model.reset_dummy(START_DUMMY_PROBABILITY[remainder])
+    return q_model
+
 
 class QTrainer(TokenTrainer):
-    """Trains p_theta, which starts as pi_phi with its dummy token reset."""
+    """Trains p_theta, see `likelihood_model` for its start."""
 
     def __init__(self, q_model: TokenScorer, *, settings: TrainSettings, reward_rule: str, **others: Any) -> None:
         """Prepare the phase.
@@ -70,9 +83,14 @@ class QTrainer(TokenTrainer):
     def loss_on_targets(
         self, targets: Tensor, log_probs: Tensor, batch: TokenBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return `q_loss` on given label weights, with the ratio metrics of the logged tokens."""
+        """Return `q_loss` on given label weights, with the value and the ratio metrics of the logged tokens."""
         loss, metrics = q_loss(log_probs, batch.action_bins, targets, remainder=self._remainder, weights=batch.weights)
-        return loss, metrics | logged_ratio_metrics(log_probs, batch)
+        value = (batch.weights / batch.weights.sum()) @ self.values(log_probs, batch)
+        return loss, {**metrics, "value": value, **logged_ratio_metrics(log_probs, batch)}
+
+    def values(self, log_probs: Tensor, batch: TokenBatch) -> Tensor:
+        """Return the value of every state of a batch, without gradient."""
+        return behavior_value(log_probs.detach()[:, 0], batch.first_log_pi, self._remainder)
 
     def held_out_metrics(self) -> dict[str, float]:
         """Return the means over the held-out frames and the calibration; write targets.json and calibration.json."""
@@ -81,7 +99,7 @@ class QTrainer(TokenTrainer):
             targets.append(self.targets(batch))
             loss, metrics = self.loss_on_targets(targets[-1], log_probs, batch)
             means.add({"loss": loss, **metrics}, count=len(batch))
-            values.append(value_from_dummy(log_probs[:, 0]).cpu())
+            values.append(self.values(log_probs, batch).cpu())
             returns.append(batch.returns.cpu())
         fit = calibration(torch.cat(values), torch.cat(returns))
         write_targets(self.out / TARGETS_FILE, torch.cat(targets).cpu())
@@ -91,10 +109,11 @@ class QTrainer(TokenTrainer):
     def priority(self) -> Priority | None:
         """Return the returns of the training frames as odds; None where no return is above 0."""
         frames = self.train_frames
-        returns = frames.source.table.returns[frames.frames]
-        if self.settings.priority_share == 0.0 or not returns.any():
+        # Rewards that are kept as they are may bring a return just below 0, within the tolerance of targets.
+        odds = np.maximum(frames.source.table.returns[frames.frames], 0.0)
+        if self.settings.priority_share == 0.0 or not odds.any():
             return None
-        return Priority(returns, self.settings.priority_share)
+        return Priority(odds, self.settings.priority_share)
 
     def save_extras(self, folder: Path) -> None:
         """Write the target network too: without it the targets of a resumed run would jump."""

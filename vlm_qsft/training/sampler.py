@@ -17,12 +17,19 @@ class BatchRequest:
     Attributes:
         frames: global frame indices.
         shifts: (rows, columns) in pixels by which each sample's pictures move, or None.
+        gains: factors on the colour channels of each sample's pictures, or None.
         importance: weights under which the mean over the batch estimates the mean over all frames; None for 1.
     """
 
     frames: Int64[np.ndarray, " batch"]
     shifts: Int64[np.ndarray, "batch 2"] | None = None
+    gains: Float32[np.ndarray, "batch 3"] | None = None
     importance: Float32[np.ndarray, " batch"] | None = None
+
+    @property
+    def augments(self) -> bool:
+        """Whether the pictures differ from the stored ones."""
+        return self.shifts is not None or self.gains is not None
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,9 @@ class FrameSampler(Sampler[BatchRequest]):
         steps: int,
         batch_size: int,
         accumulation: int,
-        shift_pixels: int,
         seed: int,
+        shift_pixels: int = 0,
+        colour_jitter: float = 0.0,
         priority: Priority | None = None,
     ) -> None:
         """Plan the run.
@@ -68,11 +76,12 @@ class FrameSampler(Sampler[BatchRequest]):
             batch_size: samples of one optimiser step; `accumulation` divides it.
             accumulation: micro-batches of one optimiser step.
             shift_pixels: largest shift of the augmentation; 0 draws none.
+            colour_jitter: standard deviation of the factors on the colour channels; 0 draws none.
             priority: frames that are drawn more often; None draws all alike.
         """
         self._frames = frames
         self._steps, self._batch_size, self._accumulation = steps, batch_size, accumulation
-        self._shift_pixels, self._seed = shift_pixels, seed
+        self._shift_pixels, self._colour_jitter, self._seed = shift_pixels, colour_jitter, seed
         self._n_prioritised = 0
         if priority is not None:
             self._n_prioritised = min(batch_size - 1, round(priority.share * batch_size))
@@ -97,11 +106,12 @@ class FrameSampler(Sampler[BatchRequest]):
                 places[here] = order[positions[here] % n_frames]
             if self._n_prioritised:
                 places = np.concatenate([places, self._prioritised(step)])
-            shifts = self._shifts(step)
+            shifts, gains = self._shifts(step), self._gains(step)
             for piece in np.split(np.arange(self._batch_size), self._accumulation):
                 yield BatchRequest(
                     self._frames[places[piece]],
                     None if shifts is None else shifts[piece],
+                    None if gains is None else gains[piece],
                     self._importance[places[piece]] if self._n_prioritised else None,
                 )
 
@@ -118,3 +128,9 @@ class FrameSampler(Sampler[BatchRequest]):
             return None
         generator = np.random.default_rng([self._seed, 1, step])
         return generator.integers(-self._shift_pixels, self._shift_pixels + 1, (self._batch_size, 2))
+
+    def _gains(self, step: int) -> Float32[np.ndarray, "batch 3"] | None:
+        if self._colour_jitter == 0.0:
+            return None
+        generator = np.random.default_rng([self._seed, 3, step])
+        return np.clip(generator.normal(1.0, self._colour_jitter, (self._batch_size, 3)), 0.0, 2.0).astype(np.float32)

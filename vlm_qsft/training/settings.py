@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.settings_record import settings_from_json
 
 Phase = Literal["behavior", "q"]
 Weights = Literal["all", "successes"]
@@ -64,6 +65,7 @@ class TrainSettings:
         priority_share: part of every batch that is drawn in proportion to the frames' returns, with importance weights
             that keep the expected loss the same; 0 draws every frame alike.
         augmentation: largest random shift of the pictures, pixels; 0 for none.
+        colour_jitter: standard deviation of random factors on the colour channels of a frame's pictures; 0 for none.
         validation_fraction: share of the episodes held out.
         validation_frames: at most so many frames of them are evaluated each time.
         seed: of the weights, the split, the order and the augmentation.
@@ -87,8 +89,9 @@ class TrainSettings:
     target_update_rate: float = 0.005
     n_step: int = 5
     support: float = 0.3
-    priority_share: float = 0.5
+    priority_share: float = 0.7
     augmentation: int = 0
+    colour_jitter: float = 0.0
     validation_fraction: float = 0.05
     validation_frames: int = 2048
     seed: int = 0
@@ -112,7 +115,7 @@ class TrainSettings:
                 raise InvalidSetting(f"{name} must be a whole number of at least {least}; got {number!r}.")
         ranges = {
             "weight_decay": (0.0, 1.0), "warmup_fraction": (0.0, 1.0), "gamma": (0.0, 1.0),
-            "target_update_rate": (0.0, 1.0), "support": (0.0, 1.0),
+            "target_update_rate": (0.0, 1.0), "support": (0.0, 1.0), "colour_jitter": (0.0, 0.5),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -149,13 +152,5 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainSettings:
-        """Rebuild settings from `to_json`.
-
-        Raises:
-            UnknownName: a field that this version does not have.
-        """
-        names = {field.name for field in fields(cls)}
-        for name in document:
-            if name not in names:
-                raise UnknownName("train setting", name, names)
-        return cls(**document)
+        """Rebuild settings from `to_json`; raises as `settings_from_json`."""
+        return settings_from_json(cls, document, what="train setting")

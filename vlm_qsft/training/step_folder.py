@@ -7,11 +7,10 @@ and durably and lists every file's size, is ever resumed from; anything else is 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 
 MARKER = "complete.json"
 PREFIX = "checkpoint-"
@@ -26,11 +25,11 @@ def mark_complete(folder: Path) -> None:
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MARKER)
     with storage_errors(folder):
         for path in files:
-            _sync_file(path)
-        sync_folder(folder)
+            sync_path(path)
+        sync_path(folder)
     write_durably(folder / MARKER, json.dumps({path.name: path.stat().st_size for path in files}).encode())
-    sync_folder(folder)
-    sync_folder(folder.parent)
+    sync_path(folder)
+    sync_path(folder.parent)
 
 
 def is_complete(folder: Path) -> bool:
@@ -64,11 +63,3 @@ def keep_only(out: Path, folder: Path | None) -> None:
         if other != folder:
             (other / MARKER).unlink(missing_ok=True)
             shutil.rmtree(other)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -144,6 +144,7 @@ class TokenTrainer(Trainer, ABC):
             batch_size=settings.batch_size,
             accumulation=settings.accumulation,
             shift_pixels=settings.augmentation,
+            colour_jitter=settings.colour_jitter,
             seed=settings.seed,
             priority=self.priority(),
         )

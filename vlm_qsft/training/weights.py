@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vlm_qsft.errors import CheckpointError
+from vlm_qsft.qsft.target_network import load_tensors
 
 
 def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -30,15 +30,4 @@ def load_trained_tensors(module: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: names or shapes differ; nothing is changed then.
     """
-    own, stored = trained_tensors(module), load_file(path)
-    differing = sorted(
-        name for name in own.keys() | stored.keys()
-        if name not in own or name not in stored or own[name].shape != stored[name].shape
-    )  # fmt: skip
-    if differing:
-        raise CheckpointError(
-            f"{path} does not fit this model: {len(differing)} tensors are missing, unknown or of another shape, "
-            f"first '{differing[0]}'. Train into another folder."
-        )
-    for name, tensor in own.items():
-        tensor.copy_(stored[name])
+    load_tensors(trained_tensors(module), load_file(path), source=str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from qsft_datasets.labeling.label_frames import Frames
 from qsft_datasets.labeling.parquet_layout import labelled_schema, layout_of
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.schema import LABEL_DTYPES
-from vlm_qsft.data.storage import storage_errors
+from vlm_qsft.data.storage import copy_durably, storage_errors, sync_path
 from vlm_qsft.errors import DatasetError
 
 Note = Callable[[int], None]
@@ -97,10 +96,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         try:
             os.link(source, target)
         except OSError:
-            partial = target.with_name(f".{target.name}.partial")
-            shutil.copyfile(source, partial)
-            sync_file(partial)
-            os.replace(partial, target)
+            copy_durably(source, target)
 
 
 def read_rows(path: Path, first: int, n_rows: int) -> pa.Table:
@@ -148,7 +144,7 @@ class ParquetTarget:
             with storage_errors(self._path):
                 self._writer.close()
                 if kind is None:
-                    sync_file(self._partial)
+                    sync_path(self._partial)
                     os.replace(self._partial, self._path)
         finally:
             self._partial.unlink(missing_ok=True)
@@ -189,12 +185,3 @@ def is_list(schema: pa.Schema, key: str) -> bool:
 def arrow_name(dtype: str) -> str:
     """Return arrow's name of a type."""
     return {"float32": "float"}.get(dtype, dtype)
-
-
-def sync_file(path: Path) -> None:
-    """Bring a file to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qsft_datasets.labeling.data_files import sync_file
 from qsft_datasets.labeling.label_frames import Frames
 from qsft_datasets.labeling.outcome import COUNTERFACTUAL
 from qsft_datasets.labeling.plan import LabelPlan
@@ -18,7 +17,7 @@ from vlm_qsft.data.episode_table import ATTRIBUTE_PREFIX, COUNTERFACTUAL_OF, OUT
 from vlm_qsft.data.schema import INDEX_DTYPES, LABEL_DTYPES
 from vlm_qsft.data.source_files import read_table
 from vlm_qsft.data.statistics import numeric_statistics
-from vlm_qsft.data.storage import storage_errors
+from vlm_qsft.data.storage import storage_errors, sync_path
 from vlm_qsft.errors import DatasetError
 
 EPISODES_FOLDER = "meta/episodes"
@@ -183,4 +182,4 @@ def write_table(table: pa.Table, path: Path) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table.replace_schema_metadata(None), path)
-        sync_file(path)
+        sync_path(path)

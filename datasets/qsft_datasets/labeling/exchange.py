@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vlm_qsft.data.metadata import RELABELING_FOLDER
-from vlm_qsft.data.storage import storage_errors, sync_folder, write_durably
+from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError
 
 FOLDERS = ("meta", "data")
@@ -73,10 +73,10 @@ def commit(root: Path) -> None:
     with storage_errors(folder):
         for path in sorted((folder / "new").rglob("*")):
             if path.is_dir():
-                sync_folder(path)
-        sync_folder(folder / "new")
+                sync_path(path)
+        sync_path(folder / "new")
     write_durably(folder / "ready", b"")
-    sync_folder(folder)
+    sync_path(folder)
     finish(root)
 
 
@@ -98,7 +98,7 @@ def finish(root: Path) -> None:
         for name in reversed(FOLDERS):
             if (new / name).exists():
                 os.replace(new / name, root / name)
-        sync_folder(root)
+        sync_path(root)
     discard(root)
 
 

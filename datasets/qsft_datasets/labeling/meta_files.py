@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qsft_datasets.labeling.data_files import opened, sync_file
+from qsft_datasets.labeling.data_files import opened
 from qsft_datasets.labeling.label_frames import Frames
 from qsft_datasets.labeling.plan import LabelPlan
 from vlm_qsft.data.columns import column_values
@@ -18,7 +17,7 @@ from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.schema import LABEL_DTYPES
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.statistics import FeatureStatistics, numeric_statistics
-from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.data.storage import copy_durably, write_durably
 
 NOT_NUMBERS = ("image", "video", "string", "language")
 
@@ -49,7 +48,7 @@ def write_meta_files(
     for source in sorted(meta.rglob("*")):
         place = source.relative_to(meta)
         if source.is_file() and place.parts[0] != "episodes" and str(place) not in contents:
-            copy_file(source, target / "meta" / place)
+            copy_durably(source, target / "meta" / place)
 
 
 def labelled_info(info: dict[str, Any], plan: LabelPlan) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -113,15 +112,3 @@ def labels_record(reader: DatasetReader, plan: LabelPlan) -> dict[str, Any]:
         record["recorded_by"] = labels.source
     replaced = set(record) if labels is None else {*record, *labels.to_record()}
     return record | {name: value for name, value in stored.items() if name not in replaced}
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a small file durably.
-
-    Raises:
-        StorageError: disk full.
-    """
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        sync_file(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from qsft_datasets.labeling.outcome import Outcome, Verdict, Verdicts, decide
-from qsft_datasets.labeling.outcome_csv import read_outcome_csv, refuse_missing
+from qsft_datasets.labeling.outcome_csv import csv_verdicts, refuse_missing
 from qsft_datasets.labeling.recorded import (
     episode_keys,
     episode_values,
@@ -67,7 +67,7 @@ def asked(
     if source == "reward":
         return reward_verdicts(reader, n_episodes, threshold=request.threshold, where=request.where)
     if source == "csv" and request.csv is not None:
-        return read_outcome_csv(request.csv, n_episodes, unique_keys(reader, n_episodes))
+        return csv_verdicts(request.csv, n_episodes, unique_keys(reader, n_episodes))
     if source == "review":
         return read_decisions(reader, n_episodes).verdicts()
     return [Verdict(source == "assume-success", "assumed")] * n_episodes

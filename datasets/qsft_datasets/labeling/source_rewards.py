@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from qsft_datasets.source_columns import SOURCE_PREFIX, SOURCE_REWARD
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.return_mapping import IDENTITY
 from vlm_qsft.data.schema import LABEL_DTYPES
 from vlm_qsft.errors import DatasetError
 
-SOURCE_PREFIX = "source."
 REWARD_KEY = "next.reward"
-SOURCE_REWARD = "source.reward"
 
 
 def preserved_columns(reader: DatasetReader) -> dict[str, str]:

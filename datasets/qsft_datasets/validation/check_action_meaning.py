@@ -18,6 +18,8 @@ CLEAR = 0.4
 """Correlation from which on an action follows the state; unrelated signals of a few hundred steps reach 0.1."""
 MARGIN = 0.1
 """How much larger one correlation must be than the other: slow motion makes both similar."""
+CERTAIN = 0.9
+"""Correlation from which on the measurement overrules what a person declared."""
 MEASURED_ROWS = 200_000
 AXES = ("x", "y", "z", "rx", "ry", "rz", "roll", "pitch", "yaw", "theta")
 RELATIVE_WORDS = ("delta", "rel", "diff", "vel", "speed", "twist")
@@ -37,6 +39,12 @@ class Measured:
     with_state: float
     with_difference: float
     slope: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether one correlation is nearly 1 and the other far from it: no accident of slow motion."""
+        state, difference = abs(self.with_state), abs(self.with_difference)
+        return max(state, difference) >= CERTAIN and min(state, difference) < CERTAIN / 2
 
     def meaning(self, fps: float) -> Meaning:
         """Return what the action is: a velocity moves the state by its value times the period."""
@@ -80,13 +88,24 @@ def check_action_meaning(subject: Subject) -> Iterator[Result]:
             f"Some actions are absolute ({', '.join(absolute)}), others changes ({', '.join(relative)}).",
             "If the robot really takes both, nothing is wrong; else check the mapping part by part.",
         )
-    declared = subject.labels.get("action_meaning")
-    for name, meaning in declared.items() if isinstance(declared, dict) else ():
-        found = clear.get(str(name))
-        if found is not None and (found == "absolute") != (meaning == "absolute"):
-            yield error(
-                f"Action '{name}' is declared {meaning} and measured {found}.", "Correct the mapping and convert again."
-            )
+    yield from against_mapping(subject, measured, clear)
+
+
+def against_mapping(subject: Subject, measured: list[Measured], clear: dict[str, Meaning]) -> Iterator[Result]:
+    """Compare the measured meanings with those that a person wrote into the mapping."""
+    if subject.mapping is None:
+        return
+    declared = {name: part.meaning for part in subject.mapping.action for name in part.names}
+    for part in measured:
+        found, meaning = clear.get(part.name), declared.get(part.name)
+        if found is None or meaning is None or (found == "absolute") == (meaning == "absolute"):
+            continue
+        level = error if part.is_certain else warning
+        yield level(
+            f"Action '{part.name}' is declared {meaning} and measured {found} (correlation with the state "
+            f"{part.with_state:.2f}, with its change {part.with_difference:.2f}).",
+            "Look at this number over an episode; where the mapping is wrong, correct it and convert again.",
+        )
 
 
 def in_words(measured: list[Measured], meanings: dict[str, Meaning]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from qsft_datasets.validation.finding import Fact, Result, at_episodes, error
 from qsft_datasets.validation.subject import Subject
+from vlm_qsft.data.writer import REFUSED_PATH
+from vlm_qsft.errors import DatasetError
 
 AGAIN = "Copy the data set again, or convert it again."
 
@@ -16,6 +20,9 @@ def check_counts(subject: Subject) -> Iterator[Result]:
     """Compare what is there with what meta/info.json and the episode table announce."""
     lengths = np.array(subject.entries("length"), dtype=np.int64)
     numbers = np.array(subject.entries("episode_index"), dtype=np.int64)
+    refused = subject.root / REFUSED_PATH
+    if refused.exists():
+        yield Fact("left out when converting", f"{len(read_list(refused))} episodes, see {REFUSED_PATH}")
     announced = {name: subject.info.get(name) for name in ("total_episodes", "total_frames")}
     yield Fact("episodes", str(len(lengths)))
     yield Fact("frames", str(int(lengths.sum())))
@@ -41,6 +48,21 @@ def check_counts(subject: Subject) -> Iterator[Result]:
         )
         return
     yield from check_rows(subject, lengths)
+
+
+def read_list(path: Path) -> list:
+    """Read a JSON list.
+
+    Raises:
+        DatasetError: the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DatasetError(f"{path} is no valid JSON: {problem}.") from problem
+    if not isinstance(content, list):
+        raise DatasetError(f"{path} holds no JSON list.")
+    return content
 
 
 def check_places(subject: Subject, lengths: np.ndarray) -> Iterator[Result]:

@@ -12,6 +12,9 @@ from qsft_datasets.validation.finding import Result, at_episodes, error, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
 
+SOURCE_SPLIT = "source_split"
+"""Attribute in which a conversion keeps the split of its source."""
+
 
 def check_duplicates(subject: Subject) -> Iterator[Result]:
     """Compare hashes of episodes."""
@@ -57,7 +60,10 @@ def by_content(subject: Subject) -> dict[bytes, list[int]]:
 
 
 def splits(subject: Subject) -> dict[int, str]:
-    """Return episode -> split, as meta/info.json has them."""
+    """Return episode -> split: that of its source where it is known, else that of meta/info.json."""
+    of_source = subject.attribute(SOURCE_SPLIT)
+    if of_source is not None and any(of_source):
+        return {episode: str(name or "no split") for episode, name in enumerate(of_source)}
     of: dict[int, str] = {}
     stated = subject.info.get("splits")
     for name, span in stated.items() if isinstance(stated, dict) else ():

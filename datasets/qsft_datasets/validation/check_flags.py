@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from qsft_datasets.source_columns import SOURCE_TERMINATED
 from qsft_datasets.validation.finding import Result, at_episodes, error, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.reward_rules import VGPS_GOAL_STEPS
@@ -38,19 +39,8 @@ def check_flags(subject: Subject) -> Iterator[Result]:
             )
     yield from against_table(subject, last, rule)
     yield from broadcast_success(subject)
-    if subject.has("next.done"):
-        done = subject.scalar("next.done") != 0
-        early = np.setdiff1d(np.flatnonzero(done), last)
-        if len(early):
-            episode, frame = layout.place(int(early[0]))
-            yield warning(
-                f"'next.done' is set before the end of an episode, {len(early)} times.",
-                "Several episodes in one, or a flag that stays on after the success: look at the first of them.",
-                episode=episode,
-                frame=frame,
-                episodes=tuple(layout.episodes_of(early)[:10].tolist()),
-                count=len(early),
-            )
+    for key in ("next.done", SOURCE_TERMINATED):
+        yield from early_ends_of_source(subject, key, last)
 
 
 def early_terminations(subject: Subject, rule: str) -> Iterator[Result]:
@@ -67,6 +57,24 @@ def early_terminations(subject: Subject, rule: str) -> Iterator[Result]:
         yield error(
             f"'next.terminated' is set before the end of an episode, {len(early)} times.",
             RELABEL,
+            episode=episode,
+            frame=frame,
+            episodes=tuple(layout.episodes_of(early)[:10].tolist()),
+            count=len(early),
+        )
+
+
+def early_ends_of_source(subject: Subject, key: str, last: np.ndarray) -> Iterator[Result]:
+    """Report ends that the source itself sets before the last frame: on the last five or six of them, for example."""
+    if not subject.has(key) or subject.widths[key] != 1:
+        return
+    layout = subject.layout
+    early = np.setdiff1d(np.flatnonzero(subject.scalar(key) != 0), last)
+    if len(early):
+        episode, frame = layout.place(int(early[0]))
+        yield warning(
+            f"'{key}' is set before the end of an episode, {len(early)} times.",
+            "Several episodes in one, or a flag that stays on after the success: look at the first of them.",
             episode=episode,
             frame=frame,
             episodes=tuple(layout.episodes_of(early)[:10].tolist()),

@@ -13,6 +13,8 @@ from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
 
 CLEAR = 0.3
 """Correlation from which on an episode says how the gripper of the action moves that of the state."""
+DECLARED_ROOM = 0.1
+"""Part of the declared range by which commands may leave it: recorded commands overshoot."""
 LAG_S = 0.5
 """A gripper follows its command within this time; the best lag counts."""
 
@@ -27,11 +29,37 @@ def check_gripper(subject: Subject) -> Iterator[Result]:
     for order, place in enumerate(grippers):
         name, values = subject.names(ACTION_KEY)[place], action[:, place].astype(np.float64)
         yield Fact(f"gripper '{name}'", range_in_words(subject, values))
+        declared = declared_gripper(subject, name)
         yield from mixed_ranges(subject, name, values)
+        if declared is not None:
+            yield from beyond_declared(name, values, *declared)
         # Two fingers and one command, or one gripper each: the one at the same place belongs to it.
         if of_state:
             matching = of_state[min(order, len(of_state) - 1)]
-            yield from signs(subject, name, values, subject.column(STATE_KEY)[:, matching].astype(np.float64))
+            finger = subject.column(STATE_KEY)[:, matching].astype(np.float64)
+            yield from signs(subject, name, values, finger, declared=declared)
+
+
+def declared_gripper(subject: Subject, name: str) -> tuple[float, float] | None:
+    """Return the values of the action that open and close a gripper, if the mapping says so."""
+    mapping = subject.mapping
+    gripper = next((gripper for gripper in mapping.gripper if gripper.name == name), None) if mapping else None
+    part = next((part for part in mapping.action if name in part.names), None) if mapping else None
+    if gripper is None or part is None:
+        return None
+    return gripper.open * part.scale + part.offset, gripper.closed * part.scale + part.offset
+
+
+def beyond_declared(name: str, values: np.ndarray, opened: float, closed: float) -> Iterator[Result]:
+    """Report commands outside the range that the mapping declares."""
+    room = DECLARED_ROOM * abs(opened - closed)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low < min(opened, closed) - room or high > max(opened, closed) + room:
+        yield warning(
+            f"Gripper '{name}' is declared open at {opened:g} and closed at {closed:g}; "
+            f"its commands go from {low:g} to {high:g}.",
+            "Correct the two values in the mapping: the wrong end may be called open.",
+        )
 
 
 def range_in_words(subject: Subject, values: np.ndarray) -> str:
@@ -64,7 +92,9 @@ def mixed_ranges(subject: Subject, name: str, values: np.ndarray) -> Iterator[Re
         )
 
 
-def signs(subject: Subject, name: str, command: np.ndarray, state: np.ndarray) -> Iterator[Result]:
+def signs(
+    subject: Subject, name: str, command: np.ndarray, state: np.ndarray, *, declared: tuple[float, float] | None
+) -> Iterator[Result]:
     """Report grippers whose command and state go opposite ways, in some episodes or in all."""
     layout = subject.layout
     lags = range(1, max(2, round(LAG_S * float(subject.fps)) + 1))
@@ -87,9 +117,21 @@ def signs(subject: Subject, name: str, command: np.ndarray, state: np.ndarray) -
             "Turn the sign in the mapping of the one kind: a policy cannot learn both.",
             **at_episodes(np.sort(layout.numbers[fewer])),
         )
-    elif opposite.sum() > same.sum() and opposite.sum() >= 1:
+    elif declared is not None and same.sum() != opposite.sum():
+        yield from against_declared(name, same.sum() > opposite.sum(), *declared)
+    elif opposite.sum() > same.sum():
         yield warning(
             f"Gripper '{name}' of the action and the gripper of the state go opposite ways "
             f"(median correlation {np.median(correlation[opposite]):.2f}): 1 is open in one and closed in the other.",
             "Write down in the mapping which value of the action is open; nothing is wrong if it is right there.",
+        )
+
+
+def against_declared(name: str, goes_with_state: bool, opened: float, closed: float) -> Iterator[Result]:
+    """Report a declared sign that contradicts the gripper of the state, if that is an opening: nearly all are."""
+    if goes_with_state != (opened > closed):
+        yield warning(
+            f"Gripper '{name}' is declared open at {opened:g} and closed at {closed:g}; the gripper of the state "
+            f"{'rises' if goes_with_state else 'falls'} with the command.",
+            "If the gripper of the state is how far it is open, the mapping has the two values the wrong way round.",
         )

@@ -10,6 +10,8 @@ import numpy as np
 from qsft_datasets.validation.finding import Fact, Result, at_episodes, error, warning
 from qsft_datasets.validation.subject import Subject
 
+GAPS = "gaps"
+"""Attribute in which a conversion notes what its resampler had to bridge."""
 TOLERANCE_S = 1e-4
 """How far LeRobot lets a time stamp be from its frame of a video."""
 WRONG_RATE = 2e-4
@@ -23,6 +25,7 @@ def check_time(subject: Subject) -> Iterator[Result]:
     """Compare time stamps with the frame rate."""
     yield Fact("frame rate", f"{float(subject.fps):g} per second ({subject.fps})")
     yield from check_exact_rate(subject)
+    yield from bridged_gaps(subject)
     if not subject.has("timestamp"):
         yield error("There is no column 'timestamp'.", "Convert the data set again.")
         return
@@ -80,6 +83,18 @@ def check_time(subject: Subject) -> Iterator[Result]:
             frame=frame,
             episodes=tuple(layout.episodes_of(jitter)[:10].tolist()),
             count=len(jitter),
+        )
+
+
+def bridged_gaps(subject: Subject) -> Iterator[Result]:
+    """Report gaps of the source that a resampler has bridged: the time stamps do not show them any more."""
+    gaps = subject.attribute(GAPS) or []
+    bridged = [episode for episode, words in enumerate(gaps) if words]
+    if bridged:
+        yield warning(
+            f"The source has gaps that were bridged when it was resampled: {gaps[bridged[0]]}.",
+            "Look at these episodes: while nothing came, the last value was repeated. Leave them out if so.",
+            **at_episodes(bridged),
         )
 
 

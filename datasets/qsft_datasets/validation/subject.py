@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qsft_datasets.mapping import Mapping as SourceMapping
+from qsft_datasets.mapping_file import MAPPING_NAME, load_mapping
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.episode_table import ATTRIBUTE_PREFIX, COUNTERFACTUAL_OF
 from vlm_qsft.data.features import dimension_names
@@ -196,6 +198,16 @@ class Subject:
         from qsft_datasets.validation.pictures import sample_cameras
 
         return sample_cameras(self)
+
+    @cached_property
+    def mapping(self) -> SourceMapping | None:
+        """What a person has decided before the conversion; None where the data set was not converted here.
+
+        Raises:
+            InvalidSetting, UnknownName: the file was changed and is wrong.
+        """
+        path = self.root / "meta" / MAPPING_NAME
+        return load_mapping(path) if path.exists() else None
 
     @property
     def n_episodes(self) -> int:

@@ -13,6 +13,7 @@ FAMILIES_BY_MODEL_TYPE: dict[str, type[VlmFamily]] = {
     "paligemma": PaliGemmaFamily,
     "qwen2_vl": QwenVlFamily,
     "qwen2_5_vl": QwenVlFamily,
+    "qwen3_vl": QwenVlFamily,
 }
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,20 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from vlm_qsft.errors import InvalidSetting
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What a vision tower gives the decoder.
+
+    Attributes:
+        embeddings: stand in the places of the image tokens.
+        deeper: added to the hidden states in these places after the first decoder layers, one tensor per layer; most
+            towers give none.
+    """
+
+    embeddings: Float[Tensor, "image image_token hidden"]
+    deeper: tuple[Float[Tensor, "image image_token hidden"], ...] = ()
 
 
 class VlmFamily(ABC):
@@ -30,9 +45,9 @@ class VlmFamily(ABC):
         self.model = model
 
     @property
-    @abstractmethod
     def language_model(self) -> PreTrainedModel:
         """Return the decoder that takes embeddings and gives hidden states."""
+        return self.model.model.language_model
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -71,10 +86,8 @@ class VlmFamily(ABC):
         """Return the instruction and what closes the prompt."""
 
     @abstractmethod
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
-        """Return the embeddings that stand for normalised pictures."""
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
+        """Return what stands for normalised pictures."""
 
     def head_positions(
         self, head_ids: Int64[Tensor, " head"], *, n_cameras: int, image_size: tuple[int, int]

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.model.families.family import VlmFamily
+from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class Idefics3Family(VlmFamily):
@@ -42,8 +42,7 @@ class Idefics3Family(VlmFamily):
         """Return the rest of the user's turn and the opening of the answer."""
         return f"{instruction}<end_of_utterance>\nAssistant:"
 
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
         """Return connector features; not by `get_image_features`, which drops a picture whose pixels are all zero."""
-        return self.model.model.connector(self.model.model.vision_model(pixel_values=pixels).last_hidden_state)
+        seen = self.model.model.vision_model(pixel_values=pixels).last_hidden_state
+        return ImageFeatures(self.model.model.connector(seen))

@@ -5,18 +5,13 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from vlm_qsft.model.families.family import VlmFamily
+from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class LlavaFamily(VlmFamily):
     """LlavaForConditionalGeneration."""
-
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """Return the decoder."""
-        return self.model.model.language_model
 
     def head(self, tokenizer: PreTrainedTokenizerBase, *, n_cameras: int, n_image_tokens: int) -> str:
         """Return the opening of the user's turn with the pictures."""
@@ -26,8 +21,6 @@ class LlavaFamily(VlmFamily):
         """Return the rest of the user's turn and the opening of the answer."""
         return f"{instruction} ASSISTANT:"
 
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
         """Return projected features of the layer that the configuration names."""
-        return torch.stack(list(self.model.model.get_image_features(pixels).pooler_output))
+        return ImageFeatures(torch.stack(list(self.model.model.get_image_features(pixels).pooler_output)))

@@ -5,20 +5,15 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from vlm_qsft.model.families.family import VlmFamily
+from vlm_qsft.model.families.family import ImageFeatures, VlmFamily
 
 
 class PaliGemmaFamily(VlmFamily):
     """PaliGemmaForConditionalGeneration."""
 
     sees_whole_prefix = True
-
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """Return the decoder."""
-        return self.model.model.language_model
 
     def head(self, tokenizer: PreTrainedTokenizerBase, *, n_cameras: int, n_image_tokens: int) -> str:
         """Return the pictures and the start token, in the order of the family's own processor."""
@@ -28,11 +23,9 @@ class PaliGemmaFamily(VlmFamily):
         """Return the instruction; a line break separates prefix and answer."""
         return f"{instruction}\n"
 
-    def image_features(
-        self, pixels: Float[Tensor, "image 3 height width"]
-    ) -> Float[Tensor, "image image_token hidden"]:
+    def image_features(self, pixels: Float[Tensor, "image 3 height width"]) -> ImageFeatures:
         """Return projected features."""
-        return self.model.model.get_image_features(pixels).pooler_output
+        return ImageFeatures(self.model.model.get_image_features(pixels).pooler_output)
 
     def head_positions(
         self, head_ids: Int64[Tensor, " head"], *, n_cameras: int, image_size: tuple[int, int]

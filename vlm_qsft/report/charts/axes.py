@@ -29,6 +29,9 @@ class PlotArea:
         return Scale(low, high, self.height - self.bottom, self.top)
 
 
+_FILLINGS = {"area": "fill", "solid": "solid", "rest": "rest"}
+
+
 @dataclass(frozen=True)
 class LegendEntry:
     """One line of a legend.
@@ -36,7 +39,7 @@ class LegendEntry:
     Attributes:
         label: what the mark stands for.
         series: class of the colour, `series-0` ... or the class of a policy.
-        mark: `line`, `dashed`, `area` or `dot`.
+        mark: `line`, `dashed`, `area`, `solid`, `rest`, `whisker` or `dot`.
     """
 
     label: str
@@ -89,8 +92,12 @@ def draw_legend(entries: Sequence[LegendEntry]) -> str:
     """Return the legend as a list; empty when a single unnamed series needs none."""
     items = []
     for entry in entries:
-        if entry.mark == "area":
-            shape = element("rect", class_=f"fill {entry.series}", x=1.0, y=2.0, width=20.0, height=8.0)
+        if entry.mark in _FILLINGS:
+            shape = element(
+                "rect", class_=f"{_FILLINGS[entry.mark]} {entry.series}", x=1.0, y=1.0, width=20.0, height=10.0
+            )
+        elif entry.mark == "whisker":
+            shape = element("path", class_="whisker", d="M1 6H21M1 2V10M21 2V10")
         elif entry.mark == "dot":
             shape = element("circle", class_=f"dot {entry.series}", cx=11.0, cy=6.0, r=4.0)
         else:
@@ -101,7 +108,19 @@ def draw_legend(entries: Sequence[LegendEntry]) -> str:
     return element("ul", *items, class_="legend") if items else ""
 
 
-def draw_figure(title: str, chart: str, *, legend: Sequence[LegendEntry] = (), note: str = "") -> str:
-    """Return a chart with its title above, its legend and a sentence below."""
+def draw_figure(
+    title: str, chart: str, *, caption: str = "", legend: Sequence[LegendEntry] = (), note: str = ""
+) -> str:
+    """Return a chart between words.
+
+    Args:
+        title: what it is.
+        chart: from `draw_canvas`.
+        caption: what is seen and what it means, above the chart.
+        legend: below the chart.
+        note: what was read off this chart, at the end.
+    """
+    explained = element("p", text(caption), class_="caption") if caption else ""
     below = element("p", text(note), class_="note") if note else ""
-    return element("figure", element("figcaption", text(title)), chart, draw_legend(legend), below, class_="figure")
+    words = element("figcaption", element("h4", text(title)), explained)
+    return element("figure", words, chart, draw_legend(legend), below, class_="figure")

@@ -41,6 +41,7 @@ def draw_lines(
     description: str,
     x_label: str,
     y_label: str,
+    x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     write_y: Callable[[float], str] = write_number,
     area: PlotArea = PlotArea(),  # noqa: B008  frozen
@@ -53,13 +54,14 @@ def draw_lines(
         description: what a screen reader says.
         x_label: what x is, with its unit.
         y_label: what y is, with its unit.
+        x_range: fixed range; otherwise from the first to the last number.
         y_range: fixed range; otherwise the finite numbers with some air.
         write_y: how the ticks of y are written.
         area: size.
         cursor: add a vertical line that a script moves; its `data-` attributes give the ends of x.
     """
     xs = [number for line in lines for number in line.x]
-    low_x, high_x = (min(xs), max(xs)) if xs else (0.0, 1.0)
+    low_x, high_x = x_range or ((min(xs), max(xs)) if xs else (0.0, 1.0))
     if low_x == high_x:
         low_x, high_x = low_x - 1, high_x + 1
     low_y, high_y = y_range or padded_range([number for line in lines for number in line.y])

@@ -66,9 +66,26 @@ def write_number(number: float) -> str:
 
 
 def write_percent(share: float) -> str:
-    """Return a share of one as whole percent, with a decimal below 10 %."""
-    if not math.isfinite(share):
-        return "–"
-    percent = 100 * share
-    shown = f"{percent:.1f}" if 0 < abs(percent) < 9.95 and abs(percent - round(percent)) > 0.05 else f"{percent:.0f}"
-    return f"{shown}{NO_BREAK}%".replace("-", "−")
+    """Return a share of one in percent, with one decimal where it is not whole."""
+    return f"{_write_hundredths(share)}{NO_BREAK}%" if math.isfinite(share) else "–"
+
+
+def write_percent_range(low: float, high: float) -> str:
+    """Return two shares of one as a range in percent: `32.5 to 45.9 %`."""
+    return f"{_write_hundredths(low)} to {write_percent(high)}"
+
+
+def write_points(difference: float) -> str:
+    """Return a difference of shares in points with its sign: `+2.5`, `−24`, `0`."""
+    points = _write_hundredths(difference)
+    return points if points == "0" or difference < 0 else f"+{points}"
+
+
+def write_p_value(p_value: float) -> str:
+    """Return a p-value with two digits, tiny ones as a bound: `0.67`, `< 0.0001`."""
+    return f"<{NO_BREAK}0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+
+
+def _write_hundredths(share: float) -> str:
+    shown = f"{100 * share:.1f}".removesuffix(".0")
+    return "0" if shown == "-0" else shown.replace("-", "−")

@@ -3,81 +3,66 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vlm_qsft.report.bin_centers import load_bin_centers
 from vlm_qsft.report.charts.markup import element, text
-from vlm_qsft.report.logged_data import LoggedData
 from vlm_qsft.report.missing import Missing
-from vlm_qsft.report.player import PlayerTitle, draw_player
+from vlm_qsft.report.player import draw_player
 from vlm_qsft.report.policy_names import shown_name
 from vlm_qsft.report.policy_results import PolicyResults
 from vlm_qsft.report.sections.block import draw_card, draw_missing, draw_section
-from vlm_qsft.report.trace import Trace, load_trace
+from vlm_qsft.report.trace import load_trace
 
 LARGEST_VIDEO_BYTES = 1_500_000  # a page is mailed and opened on slow machines: larger files stay where they are
 LARGEST_VIDEOS_BYTES = 12_000_000  # of all videos together
 
 
-def draw_episodes(policies: Sequence[PolicyResults], logs: LoggedData | Missing, *, run_folder: Path) -> str:
+def draw_episodes(policies: Sequence[PolicyResults], *, run_folder: Path) -> str:
     """Return the section of players and videos."""
     lead = (
-        "Under each frame: what the policy believed. Colour is the Q-value of each action bin, the hump above it the "
-        "probability of being drawn. Drag the scrubber, click into the value curve, or point at a bin."
+        "The first success and the first failure of every policy, run again with everything written down. Under the "
+        "frames, over the steps of the episode: the value of the state, then for every action dimension the Q-value "
+        "of every bin and the bin that was taken. A policy that knows what it does takes bright bins, and its value "
+        "rises towards success. Drag, click into a chart, or point at a bin."
     )
-    cards = [_draw_policy(one, logs, run_folder=run_folder, folded=number > 0) for number, one in enumerate(policies)]
+    cards = [_draw_policy(one, run_folder=run_folder, folded=number > 0) for number, one in enumerate(policies)]
     if not cards:
         cards = [draw_missing(Missing("No policy was evaluated, so there is no episode to show."))]
     return draw_section("episodes", "Inside the policy", lead, *cards, _draw_videos(policies, run_folder=run_folder))
 
 
-def _draw_policy(results: PolicyResults, logs: LoggedData | Missing, *, run_folder: Path, folded: bool) -> str:
+def _draw_policy(results: PolicyResults, *, run_folder: Path, folded: bool) -> str:
     traces = {ending: load_trace(path, run_folder=run_folder) for ending, path in results.traces.items()}
     name = shown_name(results.policy)
     if all(isinstance(trace, Missing) for trace in traces.values()):
         reasons = dict.fromkeys(trace.reason for trace in traces.values() if isinstance(trace, Missing))
         return draw_card(name, draw_missing(Missing(" ".join(reasons))))
-    shown = element(
-        "div",
-        *(_draw_trace(trace, ending, results.policy, logs, run_folder) for ending, trace in traces.items()),
-        class_="players",
-    )
-    if not folded:
-        return draw_card(name, shown)
-    summary = element("summary", element("h3", text(name)))
-    return draw_card("", element("details", summary, shown))
+    players = []
+    for ending, trace in traces.items():
+        if isinstance(trace, Missing):
+            kind = "successful" if ending == "success" else "failed"
+            absent = Missing(f"A {kind} episode: {trace.reason[0].lower()}{trace.reason[1:]}")
+            players.append(element("article", draw_missing(absent), class_="player-absent"))
+        else:
+            players.append(draw_player(trace, name, identity=f"player-{results.policy}-{ending}"))
+    shown = element("div", *players, class_="players")
+    return _draw_folded(name, shown) if folded else draw_card(name, shown)
 
 
-def _draw_trace(trace: Trace | Missing, ending: str, policy: str, logs: LoggedData | Missing, run_folder: Path) -> str:
-    if isinstance(trace, Missing):
-        kind = "successful" if ending == "success" else "failed"
-        absent = Missing(f"A {kind} episode: {trace.reason[0].lower()}{trace.reason[1:]}")
-        return element("article", draw_missing(absent), class_="player-absent")
-    if trace.bin_centers is None:
-        action_dim, n_bins = trace.q_values.shape[1:]
-        centers = load_bin_centers(run_folder, policy, action_dim=action_dim, n_bins=n_bins)
-        trace = dataclasses.replace(trace, bin_centers=centers)
-    known = logs if isinstance(logs, LoggedData) else None
-    title = PlayerTitle(
-        shown_name(policy),
-        success=ending == "success",
-        period_s=known.period_s if known else None,
-        action_names=known.action_names if known else (),
-        cameras=known.cameras if known else (),
-    )
-    return draw_player(trace, title, identity=f"player-{policy}-{ending}")
+def _draw_folded(name: str, *blocks: str) -> str:
+    return draw_card("", element("details", element("summary", element("h3", text(name))), *blocks))
 
 
 def _draw_videos(policies: Sequence[PolicyResults], *, run_folder: Path) -> str:
-    listed = [(one.policy, path) for one in policies for path in one.videos]
+    listed = [(one.policy, path) for one in policies for path in reversed(one.videos)]
     if not listed:
         return draw_card("Videos", draw_missing(Missing("No video was recorded.")))
-    return draw_card("Videos", element("div", *_video_figures(listed, run_folder), class_="videos"))
+    figures = element("div", *_draw_figures(listed, run_folder), class_="videos")
+    return _draw_folded(f"Videos of the same episodes ({len(listed)})", figures)
 
 
-def _video_figures(listed: Iterable[tuple[str, Path]], run_folder: Path) -> Iterable[str]:
+def _draw_figures(listed: Iterable[tuple[str, Path]], run_folder: Path) -> Iterable[str]:
     embedded = 0
     for policy, path in listed:
         size = path.stat().st_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlm_qsft.report.charts.markup import element, text
-from vlm_qsft.report.charts.scale import write_percent
+from vlm_qsft.report.charts.scale import write_p_value, write_percent, write_percent_range, write_points
 from vlm_qsft.report.episode_results import EpisodeSet, compare_on_common_scenes
 from vlm_qsft.report.facts import write_duration
 from vlm_qsft.report.logged_data import LoggedData
@@ -13,7 +13,7 @@ from vlm_qsft.report.missing import Missing, as_number
 from vlm_qsft.report.policy_names import series_class, shown_name
 from vlm_qsft.report.policy_results import PolicyResults
 from vlm_qsft.report.run_folder import RunFolder
-from vlm_qsft.report.sections.results import write_p_value, write_points
+from vlm_qsft.report.sections.differences import verdict
 
 
 def draw_headline(run: RunFolder) -> str:
@@ -23,25 +23,35 @@ def draw_headline(run: RunFolder) -> str:
     tiles = [_tile(results, final) for results, final in evaluated]
     if isinstance(run.logs, LoggedData) and run.logs.success_rate is not None:
         small = f"{run.logs.episodes:,} episodes, {run.logs.frames:,} frames"
-        tiles.append(_number_tile("Logs", write_percent(run.logs.success_rate), small, "baseline"))
+        tiles.append(_number_tile("Logs they learned from", write_percent(run.logs.success_rate), small, "baseline"))
     wall_s = as_number(run.summary.get("wall_s")) if not isinstance(run.summary, Missing) else float("nan")
     if wall_s > 0:
         peak = as_number(run.summary.get("peak_rss_gb")) if not isinstance(run.summary, Missing) else float("nan")
-        memory = f"peak memory {peak:.1f} GB" if peak > 0 else "record, train, evaluate"
+        memory = f"peak memory {peak:.1f} GB" if peak > 0 else "record, train, evaluate, report"
         tiles.append(_number_tile("Whole run", write_duration(wall_s), memory, "plain"))
     return element(
         "header",
-        element("p", f"vlm-qsft · run report · {text(run.path.resolve().name)}", class_="eyebrow"),
+        element("p", text(_eyebrow(run)), class_="eyebrow"),
         element("h1", text(title)),
-        element("p", text(details), class_="lede") if details else "",
+        *(element("p", text(sentence), class_="lede") for sentence in details),
         element("div", *tiles, class_="tiles") if tiles else "",
         class_="headline",
     )
 
 
-def _sentences(evaluated: Sequence[tuple[PolicyResults, EpisodeSet]], logs: LoggedData | Missing) -> tuple[str, str]:
+def _eyebrow(run: RunFolder) -> str:
+    words = ["vlm-qsft", "run report", run.path.resolve().name]
+    if not isinstance(run.run, Missing) and "preset" in run.run:
+        words.append(f"preset {run.run['preset']}")
+    return " · ".join(words)
+
+
+def _sentences(
+    evaluated: Sequence[tuple[PolicyResults, EpisodeSet]], logs: LoggedData | Missing
+) -> tuple[str, list[str]]:
+    """Return the title and the sentences below it."""
     if not evaluated:
-        return "This run has no evaluated policy yet", "What it left behind so far is below."
+        return "This run has no evaluated policy yet", ["What it left behind so far is below."]
     first, final = evaluated[0]
     rate = write_percent(final.summary.success_rate)
     title = f"{shown_name(first.policy)} succeeds in {rate} of {len(final.results):,} episodes"
@@ -52,12 +62,15 @@ def _sentences(evaluated: Sequence[tuple[PolicyResults, EpisodeSet]], logs: Logg
         comparison = compare_on_common_scenes(final, outcomes)
         if comparison is not None:
             low, high = comparison.interval
+            doubt = "" if verdict(comparison) != "no difference shown" else ": no difference shown"
             parts.append(
                 f"{write_points(comparison.difference)} points against {shown_name(other.policy)} "
-                f"(95 % {write_points(low)} to {write_points(high)}, McNemar p {_with_sign(comparison.p_value)})"
+                f"(95 % {write_points(low)} to {write_points(high)}, "
+                f"McNemar p {_with_sign(comparison.p_value)}{doubt})"
             )
-    details = f"On the same scenes: {'; '.join(parts)}." if parts else ""
-    return title, details
+    details = [f"On the same scenes: {'; '.join(parts)}."] if parts else []
+    wrong = [f"{shown_name(one.policy)} {write_percent(of.summary.wrong_object_rate)}" for one, of in evaluated]
+    return title, [*details, f"Share of episodes in which a wrong object was handled: {', '.join(wrong)}."]
 
 
 def _with_sign(p_value: float) -> str:
@@ -67,9 +80,7 @@ def _with_sign(p_value: float) -> str:
 
 def _tile(results: PolicyResults, final: EpisodeSet) -> str:
     summary = final.summary
-    low, high = summary.interval
-    interval = f"{100 * low:.0f} … {write_percent(high)}"
-    small = f"{interval} · wrong object {write_percent(summary.wrong_object_rate)}"
+    small = f"95 % interval {write_percent_range(*summary.interval)}"
     name, series = shown_name(results.policy), series_class(results.policy)
     return _number_tile(name, write_percent(summary.success_rate), small, series)
 

@@ -1,0 +1,43 @@
+"""The benchmarks run and say what they measured; how long anything takes is not judged here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vlm_qsft.cli.bench import SUBJECTS, load_benchmark
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_benchmark_still_finds_what_it_measures(subject: str) -> None:
+    assert callable(load_benchmark(subject).main)
+
+
+def test_the_record_of_a_decision_holds_every_extraction_and_its_ratio_to_sft(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bench" / "policy.json"
+    bench = load_benchmark("policy")
+    assert bench.main(["--out", str(out), "--rounds", "3"]) == 0
+
+    record = json.loads(out.read_text())
+    assert set(record["policies"]) == set(bench.SETTINGS)
+    for policy in record["policies"].values():
+        low, high = policy["ratio_interval"]
+        assert 0.0 < low <= high
+        assert 0.0 < policy["decision_ms"] <= policy["decision_p95_ms"]
+        assert policy["ratio_to_sft"] == pytest.approx(policy["decision_ms"] / record["policies"]["sft"]["decision_ms"])
+    assert record["policies"]["sft"]["ratio_interval"] == [1.0, 1.0]
+    assert record["ratio_to_sft"] == record["policies"]["ratio"]["ratio_to_sft"]
+    assert record["is_within"] == (record["ratio_to_sft"] <= record["largest_ratio"])
+    assert record["settings"]["rounds"] == 3
+    assert record["parameters"] > 1e6
+    assert {"command", "commit", "versions", "machine"} <= record.keys()
+
+    *rows, path = capsys.readouterr().out.splitlines()
+    assert path == str(out)
+    for row, (name, policy) in zip(rows, record["policies"].items(), strict=True):
+        assert row.startswith(name)
+        assert f"{policy['ratio_to_sft']:.2f} x SFT [" in row
