@@ -126,6 +126,8 @@ def convert_dataset(
     source = at_rate(source, mapping)
     references = source.references()
     refuse_repeated_keys(source, references)
+    if not settings.skip_bad:
+        refuse_lost(references)
     first = first_readable(source, references, skip_bad=settings.skip_bad)
     storage = picture_storage(mapping, first, decode_videos=settings.decode_videos)
     schema = schema_of(mapping, source.description, first, storage=storage)
@@ -248,6 +250,18 @@ def refuse_repeated_keys(source: Source, references: Sequence[EpisodeReference])
         if reference.key in seen:
             raise DatasetError(f"{source.root} has two episodes '{reference.key}'.")
         seen.add(reference.key)
+
+
+def refuse_lost(references: Sequence[EpisodeReference]) -> None:
+    """Refuse a source of which episodes are known to be lost, before hours of work end at them.
+
+    Raises:
+        DatasetError: says which file is missing or cut off, and how to go on without it.
+    """
+    lost = [reference.lost for reference in references if reference.lost]
+    if lost:
+        more = f" So are {len(lost) - 1} more." if len(lost) > 1 else ""
+        raise DatasetError(f"{lost[0]}{more} To leave out what is lost: --skip-bad.")
 
 
 def refuse_overlap(source: Path, root: Path) -> None:

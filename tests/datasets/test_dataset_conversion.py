@@ -175,7 +175,7 @@ def test_a_second_start_with_another_mapping_is_refused(
 ) -> None:
     convert(source, mapping, tmp_path / "set")
     assert convert(source, mapping, tmp_path / "set").episodes_out == 6
-    with pytest.raises(DatasetError, match=r"recipe\.mapping"):
+    with pytest.raises(InvalidSetting, match=r"recipe\.mapping"):
         convert(source, replace(mapping, robot_type="other"), tmp_path / "set")
 
 

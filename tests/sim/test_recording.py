@@ -78,7 +78,7 @@ def test_an_expert_episode_is_labelled_as_a_success_with_reward_on_its_last_step
     assert episode.success and episode.terminated and not episode.truncated
     assert episode.reward.tolist() == [0.0] * (episode.length - 1) + [1.0]
     assert episode.action.shape == (episode.length, 5) and np.abs(episode.action).max() <= 1
-    assert episode.instruction.startswith("pick up the ")
+    assert str(episode.instruction).startswith("pick up the ")
 
 
 def test_a_failed_episode_is_truncated_at_forty_steps_without_reward() -> None:

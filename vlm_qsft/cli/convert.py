@@ -187,7 +187,7 @@ def summary_text(summary: Summary, target: Path) -> str:
     if summary.without_instruction:
         lines.append(f"  {summary.without_instruction} episodes have an empty instruction")
     if summary.with_gaps:
-        lines.append(f"  {summary.with_gaps} episodes have gaps that were bridged (attributes/gaps)")
+        lines.append(f"  {summary.with_gaps} episodes have gaps or time stamps at odds with the rate (attributes/gaps)")
     if summary.episodes_out and summary.successes in (0, summary.episodes_out):
         lines.append("  every episode has the same outcome: Q-SFT needs both, see `qsft label`")
     return "\n".join([*lines, f"Wrote {target}"])
