@@ -14,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# How long one example takes says how busy the machine is.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
 # Not the packages that check what a user hands in (tokens, images, policy, control): there our own errors must be
 # reached, and beartype would answer first.
 CHECKED_PACKAGES = ["vlm_qsft.qsft", "vlm_qsft.model", "vlm_qsft.training", "vlm_qsft.data"]

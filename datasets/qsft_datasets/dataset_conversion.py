@@ -14,6 +14,7 @@ from qsft_datasets.conversion import EpisodeConversion, schema_of
 from qsft_datasets.coverage import check_fit, used_whole
 from qsft_datasets.mapping import Mapping
 from qsft_datasets.mapping_checks import check_mapping
+from qsft_datasets.mapping_file import MAPPING_NAME
 from qsft_datasets.mapping_text import mapping_text
 from qsft_datasets.outcome import OutcomeTable, label_source, read_outcome_table
 from qsft_datasets.pictures import camera_values, may_be_copied
@@ -24,9 +25,6 @@ from vlm_qsft.data.schema import CameraStorage
 from vlm_qsft.data.writer import REFUSED_PATH
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.processes import Progress
-
-MAPPING_NAME = "mapping.yaml"
-"""File of meta/ that says how the data set came about."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +209,8 @@ def recipe_of(
         "episode_keys": digest(*(reference.key for reference in references)),
     }
     if outcomes is not None:
-        recipe["outcomes"] = digest(json.dumps(dict(outcomes), sort_keys=True))
+        said = {key: (row.success, row.terminated) for key, row in outcomes.items()}
+        recipe["outcomes"] = digest(json.dumps(said, sort_keys=True))
     return recipe
 
 

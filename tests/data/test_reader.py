@@ -55,7 +55,9 @@ def test_every_number_picture_and_attribute_comes_back(reader: DatasetReader):
     episodes = [scripted_episode(seed) for seed in range(6)]
     np.testing.assert_array_equal(reader.column("action"), np.concatenate([e.action for e in episodes]))
     np.testing.assert_array_equal(reader.column("observation.state"), np.concatenate([e.state for e in episodes]))
-    np.testing.assert_array_equal(reader.column("next.reward"), np.concatenate([e.reward for e in episodes]))
+    np.testing.assert_array_equal(
+        reader.column("next.reward"), np.concatenate([np.asarray(e.reward) for e in episodes])
+    )
     row = 0
     for episode in episodes:
         for frame in range(episode.length):
