@@ -29,7 +29,8 @@ def label_source(outcome: OutcomeMapping) -> str:
     if outcome.source == "unknown":
         raise InvalidSetting(
             "How success is known is not decided (outcome: unknown in the mapping). Choose in the mapping or with "
-            "--outcome: flag, path, reward, csv FILE, assume-success, assume-failure."
+            "--outcome: flag, path, reward, csv FILE, assume-success, assume-failure. Where nothing says it: take "
+            "assume-failure, then decide by looking, with `qsft label DST --outcome review`."
         )
     return LABEL_SOURCES.get(outcome.source, outcome.source)
 

@@ -20,7 +20,7 @@ from qsft_datasets.dataset_conversion import ConversionSettings, Summary, conver
 from qsft_datasets.mapping import Mapping, OutcomeMapping
 from qsft_datasets.mapping_file import load_mapping
 from vlm_qsft.data import DatasetReader
-from vlm_qsft.errors import DatasetError
+from vlm_qsft.errors import DatasetError, InvalidSetting
 
 from .scripted_source import ScriptedSource, scripted_steps
 
