@@ -27,7 +27,7 @@ def pictures(seed: int, length: int, size: tuple[int, int]) -> np.ndarray:
     return np.stack([np.stack([frame, frame // 2, 255 - frame], axis=-1) for frame in frames]).astype(np.uint8)
 
 
-def episode(number: int, *, key: str | None = None) -> Episode:
+def episode(number: int, *, key: str | None = None, outcome_source: str | None = None) -> Episode:
     length, success = LENGTHS[number], SUCCESSES[number]
     generator = np.random.default_rng(number)
     return Episode(
@@ -39,15 +39,17 @@ def episode(number: int, *, key: str | None = None) -> Episode:
         truncated=not success,
         success=success,
         instruction=INSTRUCTIONS[number],
-        attributes={"quality": "good" if success else "poor"} | ({"source_key": key} if key else {}),
+        attributes={"quality": "good" if success else "poor"}
+        | ({"source_key": key} if key else {})
+        | ({"outcome_source": outcome_source} if outcome_source else {}),
     )
 
 
-def write_set(root: Path, keys: tuple[str, ...] | None = None) -> Path:
+def write_set(root: Path, keys: tuple[str, ...] | None = None, *, outcome_source: str | None = None) -> Path:
     """Five episodes of ours; with `keys` each knows its path at the source."""
     with DatasetWriter(root, SCHEMA, labels=LabelSettings("binary01", 0.5, "script")) as writer:
         for number in range(len(LENGTHS)):
-            writer.add_episode(episode(number, key=keys[number] if keys else None))
+            writer.add_episode(episode(number, key=keys[number] if keys else None, outcome_source=outcome_source))
         writer.finalize()
     return root
 

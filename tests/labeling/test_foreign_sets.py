@@ -88,13 +88,13 @@ def test_a_set_of_ours_has_no_rewards_to_keep(root: Path):
 
 
 def test_video_files_are_not_touched(video_root: Path):
-    videos = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in (video_root / "videos").rglob("*.mp4")}
+    def state_of_videos() -> dict[Path, tuple[int, int, bytes]]:
+        files = (video_root / "videos").rglob("*.mp4")
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) for path in files}
+
+    videos = state_of_videos()
     label_dataset(video_root, LabelRequest(rule="recap", gamma=1.0, counterfactual=1.0))
-    assert (
-        videos
-        and {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in (video_root / "videos").rglob("*.mp4")}
-        == videos
-    )
+    assert videos and state_of_videos() == videos
     judged, reader = load(video_root), DatasetReader(video_root)
     assert judged.num_episodes == reader.n_episodes == 8
     # the copy of episode 0 shows its frames

@@ -134,6 +134,14 @@ def test_an_assumption_gives_way_to_a_csv_even_where_it_was_stored(root: Path, t
     assert sources == ("assumed", "assumed", "assumed", "csv", "assumed")
 
 
+def test_only_what_was_observed_counts_as_overruled(root: Path, tmp_path: Path):
+    request = LabelRequest(rule="binary01", outcome=OutcomeRequest(("assume-failure",)))
+    assert label_dataset(root, request).overruled == sum(SUCCESSES)
+    (tmp_path / "bare").mkdir()
+    bare = write_set(tmp_path / "bare/set", KEYS, outcome_source="assumed")
+    assert label_dataset(bare, request).overruled == 0
+
+
 def test_rewards_of_the_source_decide_at_the_end_or_anywhere(image_root: Path):
     # last rewards 9, 10, 11, 4, 15; largest elsewhere 4, 8, 6, 2, 10
     assert labelled(image_root, "reward", threshold=10.5)[0] == (False, False, True, False, True)

@@ -146,7 +146,7 @@ def test_ends_that_the_source_set_early_and_gaps_that_were_bridged(tmp_path: Pat
     def change(number, made):
         ended = np.zeros((LENGTH, 1), bool)
         ended[-6 if number == 2 else -1 :] = True
-        gaps = {"gaps": "0.4 s without /camera from 1.2 s"} if number == 3 else {}
+        gaps = {"gaps": "0.4 s without /camera from 1.2 s."} if number == 3 else {}
         return replace(made, kept={"source.terminated": ended}, attributes=gaps)
 
     root = write_set(tmp_path / "set", change, schema=schema)
@@ -155,4 +155,4 @@ def test_ends_that_the_source_set_early_and_gaps_that_were_bridged(tmp_path: Pat
     assert finding.message == "'source.terminated' is set before the end of an episode, 5 times."
     finding = only(root, "time")
     assert (finding.level, finding.episodes) == ("warning", (3,))
-    assert "bridged when it was resampled: 0.4 s without /camera from 1.2 s." in finding.message
+    assert "were odd before the conversion: 0.4 s without /camera from 1.2 s." in finding.message

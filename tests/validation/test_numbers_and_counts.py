@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
+from vlm_qsft.data import KeptColumn
+from vlm_qsft.errors import DatasetError
 
 from .sets import (
     LENGTH,
@@ -170,6 +174,26 @@ def test_dimensions_that_never_change(tmp_path: Path):
         "1 dimension of 'action' never changes: 'action: dx' = 0.",
     ]
     assert {finding.level for finding in found} == {"warning"}
+
+
+def test_a_flag_of_the_source_that_never_changes_says_that_it_tells_nothing(tmp_path: Path):
+    schema = replace(SCHEMA, kept={"source.reward": KeptColumn("float32", 1)})
+    root = write_set(
+        tmp_path / "set",
+        lambda number, made: replace(made, kept={"source.reward": np.zeros((LENGTH, 1), np.float32)}),
+        schema=schema,
+    )
+    finding = only(root, "constant dimensions")
+    assert finding.message == "Every dimension of 'source.reward' never changes: 'source.reward' = 0."
+    assert "let no outcome or rule depend on it" in finding.remedy
+
+
+def test_what_a_conversion_left_out_is_counted(root: Path):
+    (root / "meta/refused.json").write_text('[{"episode": "a#1", "reason": "damaged"}]')
+    assert facts(root, "counts")["left out when converting"] == "1 episodes, see meta/refused.json"
+    (root / "meta/refused.json").write_text("[")
+    with pytest.raises(DatasetError, match=r"refused.json is no valid JSON"):
+        findings(root, "counts")
 
 
 def test_actions_that_never_change_at_all_are_an_error(tmp_path: Path):

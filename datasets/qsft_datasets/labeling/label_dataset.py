@@ -15,6 +15,7 @@ from qsft_datasets.labeling.episode_files import number_of, starts_of, write_epi
 from qsft_datasets.labeling.exchange import begin, commit, discard, finish, locked
 from qsft_datasets.labeling.label_frames import Frames, label_frames, refuse_no_frames
 from qsft_datasets.labeling.meta_files import write_meta_files
+from qsft_datasets.labeling.outcome import ASSUMED
 from qsft_datasets.labeling.plan import LabelPlan, make_plan
 from qsft_datasets.labeling.request import LabelRequest
 from vlm_qsft.data.labels import LabelSettings
@@ -36,7 +37,7 @@ class LabelSummary:
         episodes, successes: recorded ones.
         by_source: source of outcomes -> episodes.
         copies: counterfactual episodes.
-        overruled: episodes whose recorded outcome is another one.
+        overruled: episodes whose recorded outcome is another one; an assumption is no record.
     """
 
     settings: LabelSettings
@@ -79,7 +80,7 @@ def label_dataset(root: Path, request: LabelRequest, *, progress: Progress | Non
         by_source=dict(Counter(outcome.source for outcome in plan.outcomes)),
         copies=len(plan.copies),
         overruled=sum(
-            verdict is not None and verdict.success != outcome.success
+            verdict is not None and verdict.source != ASSUMED and verdict.success != outcome.success
             for verdict, outcome in zip(plan.recorded, plan.outcomes, strict=True)
         ),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vlm_qsft.errors import DatasetError
 
-PRIORITY = ("flag", "path", "reward", "csv", "review", "assumed")
+ASSUMED = "assumed"
+PRIORITY = ("flag", "path", "reward", "csv", "review", ASSUMED)
 """Sources of outcomes, the most trusted first. A word that is not here is a recorder's own and counts as a flag."""
 COUNTERFACTUAL = "counterfactual"
 """Source of the outcome of a counterfactual copy, and the attribute that is True for copies alone."""

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from qsft_datasets.source_columns import SOURCE_PREFIX
 from qsft_datasets.validation.finding import Result, error, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.schema import ACTION_KEY, INDEX_DTYPES, LABEL_DTYPES
+
+OF_ROBOT = "Check the mapping: is this dimension recorded at all? An action that never changes teaches nothing."
+OF_SOURCE = "This flag or reward of the source tells nothing: let no outcome or rule depend on it."
 
 
 def check_constant_dimensions(subject: Subject) -> Iterator[Result]:
@@ -27,6 +31,6 @@ def check_constant_dimensions(subject: Subject) -> Iterator[Result]:
         yield level(
             f"{'Every' if everything else str(len(constant))} dimension{'s' if len(constant) > 1 else ''} of '{key}' "
             f"never change{'' if len(constant) > 1 else 's'}: {names}{more}.",
-            "Check the mapping: is this dimension recorded at all? An action that never changes teaches nothing.",
+            OF_SOURCE if key.startswith(SOURCE_PREFIX) else OF_ROBOT,
             count=len(constant),
         )

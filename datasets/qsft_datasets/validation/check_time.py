@@ -11,7 +11,7 @@ from qsft_datasets.validation.finding import Fact, Result, at_episodes, error, w
 from qsft_datasets.validation.subject import Subject
 
 GAPS = "gaps"
-"""Attribute in which a conversion notes what its resampler had to bridge."""
+"""Attribute in which a conversion notes what was odd about the times of its source."""
 TOLERANCE_S = 1e-4
 """How far LeRobot lets a time stamp be from its frame of a video."""
 WRONG_RATE = 2e-4
@@ -25,7 +25,7 @@ def check_time(subject: Subject) -> Iterator[Result]:
     """Compare time stamps with the frame rate."""
     yield Fact("frame rate", f"{float(subject.fps):g} per second ({subject.fps})")
     yield from check_exact_rate(subject)
-    yield from bridged_gaps(subject)
+    yield from odd_times_of_source(subject)
     if not subject.has("timestamp"):
         yield error("There is no column 'timestamp'.", "Convert the data set again.")
         return
@@ -86,15 +86,15 @@ def check_time(subject: Subject) -> Iterator[Result]:
         )
 
 
-def bridged_gaps(subject: Subject) -> Iterator[Result]:
-    """Report gaps of the source that a resampler has bridged: the time stamps do not show them any more."""
-    gaps = subject.attribute(GAPS) or []
-    bridged = [episode for episode, words in enumerate(gaps) if words]
-    if bridged:
+def odd_times_of_source(subject: Subject) -> Iterator[Result]:
+    """Report gaps and odd time stamps that a conversion met: those of the data set do not show them any more."""
+    noted = subject.attribute(GAPS) or []
+    odd = [episode for episode, words in enumerate(noted) if words]
+    if odd:
         yield warning(
-            f"The source has gaps that were bridged when it was resampled: {gaps[bridged[0]]}.",
-            "Look at these episodes: while nothing came, the last value was repeated. Leave them out if so.",
-            **at_episodes(bridged),
+            f"The times of the source were odd before the conversion: {str(noted[odd[0]]).rstrip('.')}.",
+            "Look at these episodes (attribute 'gaps'); leave them out where the robot was out of step.",
+            **at_episodes(odd),
         )
 
 

@@ -1,4 +1,4 @@
-"""Which dimensions are grippers: by their names."""
+"""Which dimensions are grippers: by the mapping, and by their names."""
 
 from __future__ import annotations
 
@@ -10,5 +10,9 @@ WORDS = ("grip", "finger", "jaw", "claw")
 
 def gripper_dimensions(subject: Subject, key: str = ACTION_KEY) -> list[int]:
     """Return the places of gripper dimensions in a vector."""
-    names = subject.names(key)
-    return [place for place, name in enumerate(names) if any(word in name.lower() for word in WORDS)]
+    declared = {gripper.name for gripper in subject.mapping.gripper} if subject.mapping and key == ACTION_KEY else ()
+    return [
+        place
+        for place, name in enumerate(subject.names(key))
+        if name in declared or any(word in name.lower() for word in WORDS)
+    ]
