@@ -80,7 +80,7 @@ def check_action_meaning(subject: Subject) -> Iterator[Result]:
                 f"Action '{part.name}' moves the state the other way (correlation {part.with_difference:.2f}).",
                 "Check the sign and the frame of reference of this dimension.",
             )
-    clear = {name: meaning for name, meaning in meanings.items() if meaning != "unclear"}
+    clear: dict[str, Meaning] = {name: meaning for name, meaning in meanings.items() if meaning != "unclear"}
     absolute = [name for name, meaning in clear.items() if meaning == "absolute"]
     relative = [name for name, meaning in clear.items() if meaning != "absolute"]
     if absolute and relative:
