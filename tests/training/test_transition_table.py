@@ -46,3 +46,8 @@ def test_nothing_is_collected_past_a_termination_before_the_end_of_the_recording
     assert table.discount[4:].tolist() == [0.25, 0.5]
     one_step = transition_table(reward, terminated, stop, gamma=0.5, horizon=1)
     assert one_step.bootstrap_mask.tolist() == [True, False, False, False, True, True]
+
+
+def test_a_horizon_that_nothing_can_count_to_takes_no_time() -> None:
+    longest = transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=2**31 - 1)
+    assert longest.reward.tolist() == transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=4).reward.tolist()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm_qsft.cli.arguments import CommandParser
+from vlm_qsft.cli.arguments import CommandParser, place
 from vlm_qsft.cli.outcome_words import SEPARATOR, joined_outcomes
 from vlm_qsft.cli.progress import NamedProgress
 from vlm_qsft.errors import InvalidSetting
@@ -33,7 +33,7 @@ def build_parser() -> LabelParser:
         epilog="--outcome may be given several times: flag, path, reward, csv FILE, review, assume-success or "
         "assume-failure; for each episode the first of these that knows decides.",
     )
-    parser.add_argument("folder", type=Path, help="data set: canonical, or any LeRobotDataset v3.0")
+    parser.add_argument("folder", type=place, help="data set: canonical, or any LeRobotDataset v3.0")
     parser.add_argument("--rule", help="binary01, vgps, recap or keep")
     parser.add_argument("--gamma", type=float, help="discount per control step, up to 1 (0.97 where there is none yet)")
     parser.add_argument("--outcome", action="append", default=[], metavar="SOURCE", help="who decides on success")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm_qsft.cli.arguments import CommandParser
+from vlm_qsft.cli.arguments import CommandParser, place
 from vlm_qsft.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ def build_parser() -> CommandParser:
         description="Check a data set: what is wrong, what is doubtful, and what to do about it. Exit status 1 where "
         "there are errors, 0 where there are warnings at most, 2 where it cannot be read.",
     )
-    parser.add_argument("folder", type=Path, help="data set: canonical, or any LeRobotDataset v3.0")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON, pictures included")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report, its pictures beside it")
+    parser.add_argument("folder", type=place, help="data set: canonical, or any LeRobotDataset v3.0")
+    parser.add_argument("--json", type=place, metavar="FILE", help="write the report as JSON, pictures included")
+    parser.add_argument("--markdown", type=place, metavar="FILE", help="write the report, its pictures beside it")
     return parser
 
 

@@ -15,8 +15,8 @@ from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.metadata import read_labels
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.source_files import read_json
-from vlm_qsft.data.staging import FOLDER, refuse_episode, stage_episode
-from vlm_qsft.data.writer import LABELS_PATH, PLAN_NAME, DatasetWriter, Recipe, is_finalized
+from vlm_qsft.data.staging import FOLDER, PLAN_NAME, refuse_episode, stage_episode
+from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
 from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch, StorageError
 from vlm_qsft.processes import Progress, run_in_order
 from vlm_qsft.settings_record import refuse_other_settings
@@ -132,7 +132,8 @@ def write_episodes[Job](
         run: what spreads the jobs over machines, instead of over `workers` processes here.
     Raises:
         InvalidSetting: begun or finalized with other settings.
-        DatasetError: finalized by something else, or being written by another process.
+        DatasetError: finalized by something else, or a folder with other files in it.
+        InUse: another process writes it.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
         QsftError: whatever an episode that does not fit raises.

@@ -29,6 +29,8 @@ from vlm_qsft.errors import DatasetError, ShapeMismatch
 from vlm_qsft.images import decode, encode_jpeg, encode_png
 
 FOLDER = "staging"
+PLAN_NAME = "plan.json"
+"""File of the staging folder that says what is being written."""
 NOTE_KEY = b"vlm_qsft.episode"
 LOCAL_TASK = "local_task"
 """Column of staged files: which entry of the note's instructions holds in a frame; absent where there is one."""

@@ -48,7 +48,8 @@ def transition_table(
     frame = np.arange(len(reward))
     past_end = np.minimum(stop, next_termination(terminated) + 1)
     total = np.zeros(len(reward))
-    for step in range(horizon):
+    longest = int((past_end - frame).max(initial=0))
+    for step in range(min(horizon, longest)):
         within = frame + step < past_end
         total[within] += gamma**step * reward[frame[within] + step]
     steps = np.minimum(horizon, past_end - frame)
