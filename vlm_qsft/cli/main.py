@@ -22,10 +22,13 @@ from vlm_qsft.errors import QsftError, UnknownName
 COMMANDS = {
     "demo": "record, train, evaluate and report: the whole way on the simulated tabletop",
     "record": "record demonstrations of mixed quality in simulation",
+    "convert": "robot logs (RLDS, LeRobot, HDF5, ROS 2 bags) into the canonical data set, and back to RLDS",
+    "label": "label a data set: outcomes, rewards, returns, counterfactual negatives",
+    "validate": "check a data set before training: errors, warnings, a report with pictures",
     "train": "train a behavior policy, or the likelihood model of Q-SFT on top of one",
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
-    "inspect": "show the tokens, an episode or a checkpoint, with physical values",
-    "bench": "measure the reader, a training step or a decision",
+    "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
+    "bench": "measure the reader, a training step, a decision or a conversion",
     "doctor": "say what this machine has and what is missing",
 }
 
@@ -67,12 +70,14 @@ def overview() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit status: 0, 2 for what the user can mend, 130 when interrupted.
 
+    A sub-command may have a status of its own: 1 where `validate` finds errors.
+
     Any other exception is a defect of this library and keeps its traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_process()
     try:
-        _run(words)
+        status = _run(words)
         sys.stdout.flush()
     except QsftError as problem:
         return _one_line(str(problem))
@@ -103,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         place = f" ({problem.filename})" if problem.filename else ""
         return _one_line(f"{_STORAGE_REMEDIES[problem.errno]}{place}.")
-    return SUCCESS
+    return status
 
 
 def _prepare_process() -> None:
@@ -129,18 +134,18 @@ def _thread_problem(problem: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(problem)
 
 
-def _run(words: list[str]) -> None:
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
-        return
+        return SUCCESS
     if words[0] == "--version":
         print(__version__)
-        return
+        return SUCCESS
     command = words[0]
     if command not in COMMANDS:
         raise UnknownName("flag" if command.startswith("-") else "command", command, [*COMMANDS, "--help", "--version"])
     module = importlib.import_module(f"vlm_qsft.cli.{command}")
-    module.run(module.build_parser().parse(words[1:]))
+    return module.run(module.build_parser().parse(words[1:])) or SUCCESS
 
 
 def _one_line(text: str) -> int:
