@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,8 @@ import pytest
 
 from qsft_datasets.labeling import LabelRequest, OutcomeRequest, label_dataset
 from vlm_qsft.data import DatasetReader
-from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.data.folder_lock import FolderLock
+from vlm_qsft.errors import DatasetError, InUse, InvalidSetting, UnknownName
 
 from .sets import LENGTHS, SUCCESSES, content
 
@@ -156,11 +155,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
 
 
 def test_two_commands_do_not_label_at_once(root: Path):
-    folder = os.open(root, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    with pytest.raises(DatasetError, match=r"being labelled by another process"):
+    with FolderLock(root), pytest.raises(InUse, match=r"being written by another process"):
         label_dataset(root, LabelRequest(rule="vgps"))
-    os.close(folder)
     assert label_dataset(root, LabelRequest(rule="vgps")).changed
 
 

@@ -16,7 +16,7 @@ from qsft_datasets.labeling.label_frames import Frames
 from qsft_datasets.labeling.parquet_layout import labelled_schema, layout_of
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.schema import LABEL_DTYPES
-from vlm_qsft.data.storage import copy_durably, storage_errors, sync_path
+from vlm_qsft.data.storage import copy_durably, partial_path, storage_errors, sync_path
 from vlm_qsft.errors import DatasetError
 
 Note = Callable[[int], None]
@@ -122,7 +122,7 @@ class ParquetTarget:
 
     def __init__(self, path: Path, schema: pa.Schema, layout: Mapping[str, Any]) -> None:
         self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
+        self._partial = partial_path(path)
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._partial, schema, **layout)

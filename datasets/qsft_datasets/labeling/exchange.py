@@ -10,7 +10,6 @@ meta/ leaves first and comes last, so that no reader takes a mixture for a data 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,8 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.metadata import RELABELING_FOLDER
-from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.storage import is_partial, storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError
 
 FOLDERS = ("meta", "data")
@@ -30,36 +31,32 @@ def locked(root: Path) -> Iterator[None]:
     """Keep other label commands off a data set.
 
     Raises:
-        DatasetError: no such folder, or another process labels it.
+        DatasetError: no such folder.
+        InUse: another process labels it.
+        StorageError: no permission to write it.
     """
-    try:
-        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise DatasetError(f"{root} is no folder with a data set ({error.strerror}).") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is no folder with a data set.")
+    with FolderLock(root):
         yield
-    except BlockingIOError as error:
-        raise DatasetError(f"{root} is being labelled by another process. Wait for it or stop it.") from error
-    finally:
-        os.close(folder)
 
 
 def begin(root: Path, plan: dict[str, str]) -> Path:
     """Return the folder of the new data set, with what an interrupted run of the same plan has completed.
 
     Raises:
+        DatasetError: the plan of the interrupted run is damaged.
         StorageError: no permission or disk full.
     """
     folder = root / RELABELING_FOLDER
     path = folder / "plan.json"
-    if not path.exists() or json.loads(path.read_text()) != plan:
+    if not path.exists() or read_json(path) != plan:
         with storage_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             write_durably(path, json.dumps(plan, indent=2).encode())
-    for partial in folder.rglob(".*.partial"):
-        partial.unlink()
+    for path in [path for path in folder.rglob(".*") if is_partial(path)]:
+        path.unlink()
     return folder / "new"
 
 

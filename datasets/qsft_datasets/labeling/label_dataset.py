@@ -59,6 +59,7 @@ def label_dataset(root: Path, request: LabelRequest, *, progress: Progress | Non
     Raises:
         DatasetError: no readable data set of format v3.0, or outcomes that it does not have; names episodes.
         InvalidSetting, UnknownName, TargetOutOfRange: a rule or a number that does not fit.
+        InUse: another process labels it.
         StorageError: disk full; the data set is what it was, and the same call continues.
     """
     root = Path(root)
