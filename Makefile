@@ -16,9 +16,9 @@ bench: set-up
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
 
-# 100,000 mutated files through the parsers of foreign formats; the tests of every day try some thousands.
+# 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
 fuzz: set-up
-	@QSFT_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --timeout=0 -k fuzz tests/datasets
+	@QSFT_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --timeout=0 -m fuzz tests/datasets
 
 # The nodes and interfaces of ROS 2, where ROS 2 is: 30 s, then only what has changed.
 ros: set-up

@@ -176,7 +176,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "convert", "train", "evaluate", "inspect", "bench", "ros", "doctor"],
+    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "ros", "doctor"],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

@@ -12,13 +12,13 @@ from qsft_datasets.mapping import Mapping
 from qsft_datasets.outcome import OutcomeTable, is_success, label_source
 from qsft_datasets.pictures import camera_pictures, camera_values, source_size
 from qsft_datasets.source import EpisodeReference, SourceDescription, SourceEpisode
+from qsft_datasets.source_columns import SOURCE_REWARD, SOURCE_TERMINATED
 from qsft_datasets.vectors import column_type, exact, joined_parts, kept_type, step_numbers
-from vlm_qsft.data import DatasetSchema, Episode, KeptColumn, binary01_reward
+from vlm_qsft.data import DatasetSchema, Episode, KeptColumn
 from vlm_qsft.data.episode import Attribute
 from vlm_qsft.data.schema import CameraStorage
 from vlm_qsft.errors import DatasetError, InvalidSetting
 
-SOURCE_REWARD, SOURCE_TERMINATED = "source.reward", "source.terminated"
 ATTRIBUTE_TYPES: dict[str, type[bool] | type[int] | type[float]] = {
     "b": bool,
     "i": int,
@@ -106,7 +106,7 @@ class EpisodeConversion:
             },
             state=joined_parts(episode, mapping.state, widths, schema.state_dtype)[:steps],
             action=joined_parts(episode, mapping.action, widths, schema.action_dtype)[:steps],
-            reward=self._reward(episode, steps, success=success),
+            reward=self._reward(episode, steps),
             terminated=terminated,
             truncated=not terminated,
             success=success,
@@ -119,15 +119,17 @@ class EpisodeConversion:
         )
 
     def _is_terminated(self, episode: SourceEpisode, *, success: bool) -> bool:
+        if self.mapping.outcome.source == "csv" and self.outcomes is not None:
+            ending = self.outcomes[episode.key].terminated
+            if ending is not None:
+                return ending
         rule = self.mapping.terminal_rule
         if rule == "flag" and self.mapping.terminated is not None:
             # The flag of the source's last step, also where that step is padding: there it stands in RLDS.
             return bool(step_numbers(episode, self.mapping.terminated, 1)[-1, 0])
         return rule == "outcome" and success
 
-    def _reward(self, episode: SourceEpisode, steps: int, *, success: bool) -> np.ndarray | None:
-        if self.reward_rule == "binary01":
-            return binary01_reward(steps, success=success)
+    def _reward(self, episode: SourceEpisode, steps: int) -> np.ndarray | None:
         if self.reward_rule != "keep":
             return None  # the rule computes it
         if self.mapping.reward is None:

@@ -14,6 +14,7 @@ from qsft_datasets.conversion import EpisodeConversion, schema_of
 from qsft_datasets.coverage import check_fit, used_whole
 from qsft_datasets.mapping import Mapping
 from qsft_datasets.mapping_checks import check_mapping
+from qsft_datasets.mapping_file import MAPPING_NAME
 from qsft_datasets.mapping_text import mapping_text
 from qsft_datasets.outcome import OutcomeTable, label_source, read_outcome_table
 from qsft_datasets.pictures import camera_values, may_be_copied
@@ -24,9 +25,6 @@ from vlm_qsft.data.schema import CameraStorage
 from vlm_qsft.data.writer import REFUSED_PATH
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.processes import Progress
-
-MAPPING_NAME = "mapping.yaml"
-"""File of meta/ that says how the data set came about."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,8 @@ def convert_dataset(
     source = at_rate(source, mapping)
     references = source.references()
     refuse_repeated_keys(source, references)
+    if not settings.skip_bad:
+        refuse_lost(references)
     first = first_readable(source, references, skip_bad=settings.skip_bad)
     storage = picture_storage(mapping, first, decode_videos=settings.decode_videos)
     schema = schema_of(mapping, source.description, first, storage=storage)
@@ -209,7 +209,8 @@ def recipe_of(
         "episode_keys": digest(*(reference.key for reference in references)),
     }
     if outcomes is not None:
-        recipe["outcomes"] = digest(json.dumps(dict(outcomes), sort_keys=True))
+        said = {key: (row.success, row.terminated) for key, row in outcomes.items()}
+        recipe["outcomes"] = digest(json.dumps(said, sort_keys=True))
     return recipe
 
 
@@ -249,6 +250,18 @@ def refuse_repeated_keys(source: Source, references: Sequence[EpisodeReference])
         if reference.key in seen:
             raise DatasetError(f"{source.root} has two episodes '{reference.key}'.")
         seen.add(reference.key)
+
+
+def refuse_lost(references: Sequence[EpisodeReference]) -> None:
+    """Refuse a source of which episodes are known to be lost, before hours of work end at them.
+
+    Raises:
+        DatasetError: says which file is missing or cut off, and how to go on without it.
+    """
+    lost = [reference.lost for reference in references if reference.lost]
+    if lost:
+        more = f" So are {len(lost) - 1} more." if len(lost) > 1 else ""
+        raise DatasetError(f"{lost[0]}{more} To leave out what is lost: --skip-bad.")
 
 
 def refuse_overlap(source: Path, root: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from qsft_datasets.mapping import Mapping, OutcomeMapping, VectorPart
+from qsft_datasets.source_columns import SOURCE_REWARD, SOURCE_TERMINATED
 from vlm_qsft.data.schema import is_kept_key
 from vlm_qsft.errors import InvalidSetting
 
@@ -17,7 +18,7 @@ ATTRIBUTE_NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 OWN_ATTRIBUTES = ("source_key", "source_file", "source_split", "outcome_source", "gaps")
 """Attributes that every conversion writes itself."""
 
-OWN_COLUMNS = ("source.reward", "source.terminated")
+OWN_COLUMNS = (SOURCE_REWARD, SOURCE_TERMINATED)
 """Kept columns that every conversion of a source with such features has."""
 
 

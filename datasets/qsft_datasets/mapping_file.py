@@ -13,6 +13,8 @@ from qsft_datasets.mapping_checks import check_mapping
 from qsft_datasets.yaml_entries import UNDECIDED, Entry, parse_entries, read_file
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
+MAPPING_NAME = "mapping.yaml"
+"""File of meta/ that says how a data set came about."""
 FPS = re.compile(r"\d{1,9}(\.\d{1,9})?(/\d{1,9}(\.\d{1,9})?)?")
 CHANNELS = ("rgb", "bgr")
 MEANINGS = ("absolute", "delta", "velocity")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping as MappingType
 from pathlib import Path
@@ -10,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from qsft_datasets.mapping import Mapping, OutcomeMapping
+from qsft_datasets.outcome_file import INDEX_COLUMN, OutcomeRow, read_outcome_file
 from qsft_datasets.source import EpisodeReference, SourceEpisode
 from qsft_datasets.vectors import step_numbers
 from vlm_qsft.errors import DatasetError, InvalidSetting
 
 LABEL_SOURCES = {"assume-success": "assumed", "assume-failure": "assumed"}
 """What is written beside a label that nobody has observed."""
-EPISODE_COLUMNS, SUCCESS_COLUMNS = ("episode", "key", "source_key"), ("success", "outcome")
-SUCCESS_WORDS = {"1": True, "true": True, "yes": True, "success": True}
-FAILURE_WORDS = {"0": False, "false": False, "no": False, "failure": False}
-OutcomeTable = MappingType[str, bool]
+OutcomeTable = MappingType[str, OutcomeRow]
+"""Key of an episode -> its line."""
 
 
 def label_source(outcome: OutcomeMapping) -> str:
@@ -31,7 +29,8 @@ def label_source(outcome: OutcomeMapping) -> str:
     if outcome.source == "unknown":
         raise InvalidSetting(
             "How success is known is not decided (outcome: unknown in the mapping). Choose in the mapping or with "
-            "--outcome: flag, path, reward, csv FILE, assume-success, assume-failure."
+            "--outcome: flag, path, reward, csv FILE, assume-success, assume-failure. Where nothing says it: take "
+            "assume-failure, then decide by looking, with `qsft label DST --outcome review`."
         )
     return LABEL_SOURCES.get(outcome.source, outcome.source)
 
@@ -54,7 +53,7 @@ def is_success(
     if outcome.source == "csv":
         if table is None or episode.key not in table:
             raise DatasetError(f"The table of outcomes ({outcome.path}) has no row for episode '{episode.key}'.")
-        return table[episode.key]
+        return table[episode.key].success
     if outcome.source == "path":
         text = reference.file if outcome.path is None else _episode_text(episode, outcome.path)
         return re.search(outcome.pattern or "", text) is not None
@@ -76,36 +75,19 @@ def is_success(
     return bool((numbers >= outcome.threshold).any())
 
 
-def read_outcome_table(path: Path) -> dict[str, bool]:
-    """Read a CSV file with a column episode (the key that `qsft inspect` shows) and a column success.
+def read_outcome_table(path: Path) -> dict[str, OutcomeRow]:
+    """Read a CSV file that names episodes by their keys, which `qsft inspect` shows.
 
     Raises:
-        InvalidSetting: missing, other columns, a word that is no outcome, or an episode twice; names the line.
+        DatasetError: see `read_outcome_file`; or it names them by numbers, which a source does not have.
     """
-    table: dict[str, bool] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            key = next((name for name in EPISODE_COLUMNS if name in header), None)
-            success = next((name for name in SUCCESS_COLUMNS if name in header), None)
-            if key is None or success is None:
-                raise InvalidSetting(
-                    f"{path} has columns {', '.join(header) or 'none'}; expected {EPISODE_COLUMNS[0]} and "
-                    f"{SUCCESS_COLUMNS[0]} (true or false)."
-                )
-            for row in reader:
-                name, word = (row[key] or "").strip(), (row[success] or "").strip().lower()
-                if word not in SUCCESS_WORDS | FAILURE_WORDS:
-                    raise InvalidSetting(
-                        f"{path}, line {reader.line_num}: '{word}' is no outcome; expected true or false."
-                    )
-                if name in table:
-                    raise InvalidSetting(f"{path}, line {reader.line_num}: episode '{name}' for the second time.")
-                table[name] = word in SUCCESS_WORDS
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidSetting(f"{path} cannot be read as a table: {error}.") from error
-    return table
+    named_by, rows = read_outcome_file(path)
+    if named_by == "index":
+        raise DatasetError(
+            f"{path} names episodes by {INDEX_COLUMN}; episodes of a source have keys, which `qsft inspect` shows. "
+            "Name them in a column 'key'; or convert with --outcome assume-failure, then label by this file."
+        )
+    return {row.episode: row for row in rows}
 
 
 def _episode_text(episode: SourceEpisode, path: str) -> str:

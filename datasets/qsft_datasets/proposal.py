@@ -16,6 +16,7 @@ from qsft_datasets.outcome_evidence import propose_outcome
 from qsft_datasets.sampling import EpisodeSample
 from qsft_datasets.source import SourceDescription, SourceFeature
 from vlm_qsft.data.schema import is_kept_key
+from vlm_qsft.errors import DatasetError
 
 HEADER = """Proposed mapping of '{name}' ({format}), from its description and {count} of its episodes.
 Review every line. Replace each `decide` (without quotes) by what is true of this data set; nothing is guessed.
@@ -26,12 +27,18 @@ action meaning: absolute, delta or velocity. gripper: which numbers of the sourc
 outcome: flag, path, reward, csv, assume-success, assume-failure; with path (the feature), threshold, where, pattern.
 terminal_rule: outcome (a success ends the task, all else was cut off), flag (the feature `terminated`), never."""
 
+SHOWN_FEATURES = 8
 MAX_TEXT = 1000
 """Characters of a text per episode that is worth a column of the episode table."""
 
 
 def propose(description: SourceDescription, samples: Sequence[EpisodeSample]) -> str:
-    """Return a mapping file for review."""
+    """Return a mapping file for review.
+
+    Raises:
+        DatasetError: nothing in the source could be an action.
+    """
+    refuse_without_numbers(description)
     roles = roles_of(description, samples)
     comments: dict[tuple[str | int, ...], str] = {}
     record: dict[str, Any] = {"name": description.name, "format": description.format}
@@ -68,6 +75,22 @@ def propose(description: SourceDescription, samples: Sequence[EpisodeSample]) ->
     record |= _rest(roles, description, samples)
     header = HEADER.format(name=description.name, format=description.format, count=len(samples))
     return record_text(record, comments=comments, header=header)
+
+
+def refuse_without_numbers(description: SourceDescription) -> None:
+    """Refuse a source of which nobody can make actions.
+
+    Raises:
+        DatasetError: says what it holds instead.
+    """
+    if any(feature.kind == "number" and not feature.per_episode for feature in description.features):
+        return
+    held = [f"{feature.path} ({feature.kind})" for feature in description.features]
+    more = f" and {len(held) - SHOWN_FEATURES} more" if len(held) > SHOWN_FEATURES else ""
+    raise DatasetError(
+        f"'{description.name}' ({description.format}) has no numbers in its steps, so nothing in it can be an action; "
+        f"it holds {', '.join(held[:SHOWN_FEATURES]) or 'nothing'}{more}."
+    )
 
 
 def part_record(feature: SourceFeature, kind: str) -> dict[str, Any]:

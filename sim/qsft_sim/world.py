@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from qsft_sim.engine import mujoco
 from qsft_sim.kinematics import ArmKinematics
 from qsft_sim.model import (
     BODY_SHAPES,

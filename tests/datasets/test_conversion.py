@@ -12,8 +12,10 @@ import pytest
 
 from qsft_datasets.conversion import EpisodeConversion, schema_of
 from qsft_datasets.mapping import CameraMapping, Mapping, OutcomeMapping, VectorPart
+from qsft_datasets.outcome_file import OutcomeRow
 from qsft_datasets.source import SourceFeature, StepValues
-from vlm_qsft.data import Episode
+from vlm_qsft.data import Episode, LabelSettings
+from vlm_qsft.data.episode import label_columns
 from vlm_qsft.errors import DatasetError, InvalidSetting, ShapeMismatch
 
 from .scripted_source import FEATURES, SIZE, STEPS, ScriptedSource, picture, scripted_steps
@@ -194,12 +196,22 @@ OUTCOMES = {
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_success_comes_from_where_the_mapping_says(source: ScriptedSource, mapping: Mapping, name: str) -> None:
     outcome, expected = OUTCOMES[name]
-    episode = converted(source, replace(mapping, outcome=outcome), outcomes={"shard-0#0": False})
+    episode = converted(
+        source, replace(mapping, outcome=outcome), outcomes={"shard-0#0": OutcomeRow("line 2", "shard-0#0", False)}
+    )
     assert episode.success is expected
-    assert episode.reward is not None and episode.reward.sum() == expected
+    assert label_columns(episode, LabelSettings("binary01", 0.9, outcome.source)).reward.sum() == expected
     assert episode.attributes["outcome_source"] == outcome.source.replace("assume-success", "assumed").replace(
         "assume-failure", "assumed"
     )
+
+
+def test_a_table_that_knows_how_an_episode_ended_decides_on_it(source: ScriptedSource, mapping: Mapping) -> None:
+    by_table = replace(mapping, outcome=OutcomeMapping("csv", "table.csv"), terminal_rule="outcome")
+    for success, terminated, expected in ((True, False, False), (False, True, True), (True, None, True)):
+        row = OutcomeRow("line 2", "shard-0#0", success, terminated)
+        episode = converted(source, by_table, outcomes={"shard-0#0": row})
+        assert (episode.success, episode.terminated, episode.truncated) == (success, expected, not expected)
 
 
 def test_the_rewards_of_the_source_are_kept_by_the_rule_of_that_name(source: ScriptedSource, mapping: Mapping) -> None:

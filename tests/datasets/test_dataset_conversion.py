@@ -188,8 +188,11 @@ def test_the_outcomes_of_a_table_decide(source: ScriptedSource, mapping: Mapping
     table.write_text("episode,success\n" + rows)
     by_table = replace(mapping, outcome=OutcomeMapping("csv", str(table)))
     assert convert(source, by_table, tmp_path / "set").successes == 1
-    table.write_text("episode,success\n" + rows + "shard-0#0,maybe\n")
-    with pytest.raises(InvalidSetting, match=r"outcomes\.csv, line 8: 'maybe' is no outcome"):
+    table.write_text("episode,success\n" + rows + "shard-9#9,maybe\n")
+    with pytest.raises(DatasetError, match=r"outcomes\.csv, line 8: success is 'maybe'; expected 1 or 0"):
+        convert(source, by_table, tmp_path / "other")
+    table.write_text("episode_index,success\n0,1\n")
+    with pytest.raises(DatasetError, match=r"names episodes by episode_index; episodes of a source have keys"):
         convert(source, by_table, tmp_path / "other")
 
 

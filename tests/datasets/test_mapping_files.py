@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from qsft_datasets.mapping_text import mapping_text
 from qsft_datasets.yaml_entries import MAX_BYTES
 from vlm_qsft.errors import InvalidSetting, QsftError, UnknownName
 
+from .mutations import INPUTS
 from .scripted_source import MAPPING
 
-INPUTS = int(os.environ.get("QSFT_FUZZ_INPUTS", "4000"))
-"""How many inputs are tried in all fuzz tests together; a quarter of them here."""
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 AWKWARD = st.sampled_from(
     ["decide", "null", "true", "12", "1e5", "- a", "a: b", "#x", "é", "/joint:pos", "'", '"', "\u2028"]
@@ -230,7 +228,8 @@ def damaged(draw: Any) -> str:
     return text
 
 
-@settings(max_examples=INPUTS // 4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fuzz
+@settings(max_examples=INPUTS, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged() | st.text(max_size=200))
 def test_fuzzed_mappings_end_in_nothing_but_a_clear_error(text: str) -> None:
     try:

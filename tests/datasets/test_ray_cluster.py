@@ -37,6 +37,14 @@ def test_without_ray_the_remedy_is_named(source: ScriptedSource, mapping: Mappin
 needs_ray = pytest.mark.skipif(ray is None, reason="ray is not installed: pip install 'vlm-qsft[ray]' runs this test")
 
 
+@needs_ray
+def test_no_cluster_at_an_address_is_one_line(source: ScriptedSource, mapping: Mapping, tmp_path: Path) -> None:
+    # Before the fixture starts one: "auto" is any cluster of this machine.
+    run = partial(run_on_ray, address="auto", workers=None)
+    with pytest.raises(InvalidSetting, match="There is no Ray cluster at 'auto'"):
+        convert_dataset(source, mapping, tmp_path / "set", settings=ConversionSettings(), run=run)
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of two nodes with one core each."""
@@ -73,10 +81,3 @@ def test_a_bad_episode_on_the_cluster_is_our_own_error(
         convert_dataset(bad, mapping, tmp_path / "set", settings=ConversionSettings(), run=run)
     summary = convert_dataset(bad, mapping, tmp_path / "set", settings=ConversionSettings(skip_bad=True), run=run)
     assert (summary.episodes_out, len(summary.refused)) == (5, 1)
-
-
-@needs_ray
-def test_no_cluster_at_an_address_is_one_line(source: ScriptedSource, mapping: Mapping, tmp_path: Path) -> None:
-    run = partial(run_on_ray, address="auto", workers=None)
-    with pytest.raises(InvalidSetting, match="There is no Ray cluster at 'auto'"):
-        convert_dataset(source, mapping, tmp_path / "set", settings=ConversionSettings(), run=run)

@@ -19,9 +19,10 @@ from qsft_datasets.registry import find_source
 from qsft_datasets.sampling import sample_episodes
 from qsft_datasets.shipped import find_shipped, find_undecided
 from qsft_datasets.source import Source, VideoStretch
+from vlm_qsft.cli.main import main
 from vlm_qsft.data import DatasetReader
 from vlm_qsft.data.video_stretch import stretch_frames
-from vlm_qsft.errors import DatasetError, UnknownName
+from vlm_qsft.errors import UnknownName
 from vlm_qsft.images import decode
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -118,7 +119,7 @@ def source_picture(values: object, step: int) -> np.ndarray:
     return decode(content) if isinstance(content, bytes) else np.asarray(content)
 
 
-@pytest.mark.parametrize("name", ["rlds/bridge_dataset", "lerobot/gr00t_picknplace_v20", "lerobot/g1_av1_v21_subset"])
+@pytest.mark.parametrize("name", CONVERTED)
 def test_lerobot_loads_a_converted_sample_and_agrees(name: str, tmp_path: Path) -> None:
     lerobot_dataset = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="lerobot is not installed")
     source = find_source(SAMPLES / name)
@@ -128,7 +129,7 @@ def test_lerobot_loads_a_converted_sample_and_agrees(name: str, tmp_path: Path) 
     assert (judged.num_episodes, judged.num_frames) == (reader.n_episodes, reader.n_frames)
     for row in np.linspace(0, reader.n_frames - 1, 7).astype(int).tolist():
         item = judged[row]
-        for key in ("action", "observation.state"):
+        for key in {"action", "observation.state"} & set(item):
             theirs = item[key].numpy()
             np.testing.assert_array_equal(theirs, reader.stored_column(key)[row].astype(theirs.dtype))
         for camera, picture in reader.images(row).items():
@@ -147,12 +148,21 @@ def test_videos_of_a_sample_are_copied_and_float64_is_kept(tmp_path: Path) -> No
     assert {path.read_bytes() for path in (tmp_path / "set/videos").rglob("*.mp4")} <= originals
 
 
-def test_a_set_that_misses_its_data_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"(missing|no such|there is no).*|data/"):
-        source = find_source(SAMPLES / "lerobot/franka_pickplace_v30_broken")
-        mapping = mapping_of(source)
-        convert_dataset(source, mapping, tmp_path / "set", settings=ConversionSettings())
-    assert not (tmp_path / "set/meta").exists()
+REFUSED = {
+    "lerobot/franka_pickplace_v30_broken": "names 10 data files and none of them exists.*no states and no actions",
+    "rosbag/ros2_wbag": r"no numbers in its steps.*AAA:data \(text\)",
+    "rosbag/ros2_talker": r"no numbers in its steps.*/topic:data \(text\)",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_sample_without_actions_is_refused_with_the_true_reason(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(SAMPLES / name), str(tmp_path / "set")]) == 2
+    error = capsys.readouterr().err
+    assert re.search(REFUSED[name], error) and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mapping_of_another_set_is_refused_by_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
+from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
 
@@ -32,9 +32,9 @@ def build_parser() -> CommandParser:
         description="Convert robot logs (RLDS, LeRobot, HDF5, ROS 2 bags) into the canonical data set. Killed at any "
         "moment, the same command continues. Nothing is guessed: without a mapping, one is proposed for review.",
     )
-    parser.add_argument("source", type=Path, metavar="SRC", help="folder of the logs")
-    parser.add_argument("target", type=Path, metavar="DST", help="folder of the new data set")
-    parser.add_argument("--mapping", type=Path, help="mapping file (default: the one that ships for this data set)")
+    parser.add_argument("source", type=place, metavar="SRC", help="folder of the logs")
+    parser.add_argument("target", type=place, metavar="DST", help="folder of the new data set")
+    parser.add_argument("--mapping", type=place, help="mapping file (default: the one that ships for this data set)")
     parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
     parser.add_argument("--ray", metavar="ADDRESS", help="work on a Ray cluster, for example auto or HOST:6379")
     parser.add_argument("--skip-bad", action="store_true", help="leave damaged episodes out and count them")
@@ -87,11 +87,11 @@ def run(arguments: argparse.Namespace) -> None:
         workers=workers,
     )
     description = source.description
-    place = f"the Ray cluster at {arguments.ray}" if arguments.ray else f"{workers} processes"
+    workplace = f"the Ray cluster at {arguments.ray}" if arguments.ray else f"{workers} processes"
     print(
         f"Converting '{description.name}' ({description.format}) to {arguments.target} by {origin}: "
         f"{float(mapping.fps):g} steps/s, cameras {', '.join(camera.name for camera in mapping.cameras) or 'none'}, "
-        f"outcome {mapping.outcome.source}, rewards {arguments.rule}, {place}",
+        f"outcome {mapping.outcome.source}, rewards {arguments.rule}, {workplace}",
         flush=True,
     )
     run_on = None
@@ -187,7 +187,7 @@ def summary_text(summary: Summary, target: Path) -> str:
     if summary.without_instruction:
         lines.append(f"  {summary.without_instruction} episodes have an empty instruction")
     if summary.with_gaps:
-        lines.append(f"  {summary.with_gaps} episodes have gaps that were bridged (attributes/gaps)")
+        lines.append(f"  {summary.with_gaps} episodes have gaps or time stamps at odds with the rate (attributes/gaps)")
     if summary.episodes_out and summary.successes in (0, summary.episodes_out):
         lines.append("  every episode has the same outcome: Q-SFT needs both, see `qsft label`")
     return "\n".join([*lines, f"Wrote {target}"])

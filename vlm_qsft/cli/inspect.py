@@ -5,10 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser
+from vlm_qsft.cli.arguments import CommandParser, place, positive_integer
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
 SUBJECTS = ("tokens", "episode", "checkpoint")
+TAKEN_BY = {
+    "episode": ("tokens", "episode"),
+    "data": ("tokens",),
+    "frames": ("tokens",),
+    "write_mapping": ("SRC",),
+    "out": ("SRC",),
+}
+"""Argument -> the subjects that look at it; SRC are robot logs."""
+FRAMES = 5
 
 
 def build_parser() -> CommandParser:
@@ -21,14 +30,17 @@ def build_parser() -> CommandParser:
         "checkpoint CHECKPOINT",
     )
     parser.add_argument(
-        "subject", metavar="SRC|tokens|episode|checkpoint", help="robot logs, or what to show of FOLDER"
+        "subject",
+        type=subject_or_source,
+        metavar="SRC|tokens|episode|checkpoint",
+        help="robot logs, or what to show of FOLDER",
     )
-    parser.add_argument("folder", type=Path, nargs="?", help="a data set or a checkpoint")
-    parser.add_argument("episode", type=int, nargs="?", default=0, help="number of the episode, from 0")
-    parser.add_argument("--data", type=Path, help="data set whose frames are shown with a checkpoint's tokens")
-    parser.add_argument("--frames", type=int, default=5, help="frames shown by `tokens`")
-    parser.add_argument("--write-mapping", type=Path, metavar="FILE", help="write the proposed mapping of SRC")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write sample pictures of SRC as PNG")
+    parser.add_argument("folder", type=place, nargs="?", help="a data set or a checkpoint")
+    parser.add_argument("episode", type=int, nargs="?", help="number of the episode, from 0 (default: 0)")
+    parser.add_argument("--data", type=place, help="data set whose frames are shown with a checkpoint's tokens")
+    parser.add_argument("--frames", type=positive_integer, help=f"frames shown by `tokens` (default: {FRAMES})")
+    parser.add_argument("--write-mapping", type=place, metavar="FILE", help="write the proposed mapping of SRC")
+    parser.add_argument("--out", type=place, metavar="FOLDER", help="write sample pictures of SRC as PNG")
     return parser
 
 
@@ -37,22 +49,22 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         DatasetError, CheckpointError: the folder cannot be read.
-        InvalidSetting: there is no such episode.
+        InvalidSetting: there is no such episode, or an argument goes with another subject.
         UnknownName: neither a subject nor a folder.
     """
     folder: Path | None = arguments.folder
-    if arguments.subject not in SUBJECTS:
-        source = Path(arguments.subject)
-        if folder is not None or not source.exists():
-            raise UnknownName("folder or subject", arguments.subject, SUBJECTS)
+    if isinstance(arguments.subject, Path):
+        if folder is not None or not arguments.subject.exists():
+            raise UnknownName("folder or subject", str(arguments.subject), SUBJECTS)
+        check_arguments(arguments, "SRC")
         from vlm_qsft.cli.inspect_source import describe_source
 
-        print(describe_source(source, write_mapping=arguments.write_mapping, out=arguments.out))
+        print(describe_source(arguments.subject, write_mapping=arguments.write_mapping, out=arguments.out))
         return
     if folder is None:
         raise InvalidSetting(f"`qsft inspect {arguments.subject}` needs a folder. See `qsft inspect --help`.")
-    if arguments.write_mapping is not None or arguments.out is not None:
-        raise InvalidSetting("--write-mapping and --out belong to `qsft inspect SRC`.")
+    check_arguments(arguments, arguments.subject)
+    episode = arguments.episode or 0
     if arguments.subject == "checkpoint":
         from vlm_qsft.cli.inspect_checkpoint import describe_checkpoint
 
@@ -60,10 +72,26 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.subject == "episode":
         from vlm_qsft.cli.inspect_episode import describe_episode
 
-        print(describe_episode(folder, arguments.episode))
+        print(describe_episode(folder, episode))
     else:
         from vlm_qsft.cli.inspect_tokens import describe_tokens
 
-        if arguments.frames < 1:
-            raise InvalidSetting(f"--frames must be at least 1; got {arguments.frames}.")
-        print(describe_tokens(folder, data=arguments.data, episode=arguments.episode, frames=arguments.frames))
+        frames = arguments.frames or FRAMES
+        print(describe_tokens(folder, data=arguments.data, episode=episode, frames=frames))
+
+
+def subject_or_source(word: str) -> str | Path:
+    """Return the subject that a word names, or the path of robot logs."""
+    return word if word in SUBJECTS else place(word)
+
+
+def check_arguments(arguments: argparse.Namespace, subject: str) -> None:
+    """Refuse arguments that the subject does not look at.
+
+    Raises:
+        InvalidSetting: names the argument.
+    """
+    for name, subjects in TAKEN_BY.items():
+        if subject not in subjects and getattr(arguments, name) is not None:
+            shown = name if name == "episode" else f"--{name.replace('_', '-')}"
+            raise InvalidSetting(f"`qsft inspect {subject}` takes no {shown}.")

@@ -60,7 +60,10 @@ def describe_source(root: Path, *, write_mapping: Path | None, out: Path | None)
         parts.append(
             "Sample pictures: give --out FOLDER and look at them; colours and turns cannot be seen in numbers."
         )
-    parts.append(mapping_text_of(source, write_mapping, propose(description, samples)))
+    try:
+        parts.append(mapping_text_of(source, write_mapping, propose(description, samples)))
+    except DatasetError as error:
+        parts.append(f"No mapping can be proposed: {error}")
     return "\n\n".join(parts)
 
 

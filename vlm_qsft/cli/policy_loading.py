@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vlm_qsft.data.storage import write_durably
+from vlm_qsft.data.storage import remove_partials, write_durably
 from vlm_qsft.policy import POLICY_FILE, PolicySettings
 from vlm_qsft.presets import ExtractionPreset
 
@@ -30,4 +30,5 @@ def store_choice(checkpoint: Path, settings: PolicySettings) -> None:
     Raises:
         StorageError: disk full.
     """
+    remove_partials(checkpoint)
     write_durably(checkpoint / POLICY_FILE, json.dumps(settings.to_json(), indent=2).encode())

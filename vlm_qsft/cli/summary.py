@@ -14,11 +14,13 @@ from qsft_sim.results import EpisodeResult
 from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
 from qsft_sim.statistics import compare, summarise, summarise_counterfactual
 from vlm_qsft.cli.provenance import commit, versions
-from vlm_qsft.cli.run_folder import RunFolder
+from vlm_qsft.cli.run_folder import COUNTERFACTUAL_FILE, FINAL_FILE, RunFolder
 from vlm_qsft.cli.table import table
 from vlm_qsft.cli.usage_meter import Usage
 from vlm_qsft.data import DatasetReader
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import write_durably
+from vlm_qsft.errors import DatasetError
 from vlm_qsft.policy import PolicySettings
 from vlm_qsft.policy.loading import describe
 
@@ -29,8 +31,8 @@ def write_summary(folder: RunFolder, policies: Sequence[str], usage: Usage) -> N
     Raises:
         StorageError: disk full.
     """
-    run = json.loads(folder.record.read_text(encoding="utf-8"))
-    results = {policy: read_results(folder.evaluation(policy) / "final.jsonl") for policy in policies}
+    run = read_json(folder.record)
+    results = {policy: read_results(folder.evaluation(policy) / FINAL_FILE) for policy in policies}
     summary = {
         "preset": run["preset"],
         "command": run["command"],
@@ -70,7 +72,7 @@ def describe_data(folder: RunFolder) -> dict[str, Any]:
 def describe_policy(folder: RunFolder, policy: str, results: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Return what was measured of a policy: final results, the settings it was given, and how they were chosen."""
     measured = summarise(results)
-    counterfactual = read_results(folder.evaluation(policy) / "counterfactual.jsonl")
+    counterfactual = read_results(folder.evaluation(policy) / COUNTERFACTUAL_FILE)
     tunings = []
     for path in sorted(folder.evaluation(policy).glob("tune-*.jsonl"), key=lambda path: int(path.stem.split("-")[1])):
         tried = read_results(path)
@@ -90,8 +92,15 @@ def describe_policy(folder: RunFolder, policy: str, results: Sequence[EpisodeRes
 
 
 def results_table(folder: RunFolder) -> str:
-    """Return the results of summary.json as a table, with what the run has used."""
-    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    """Return the results of summary.json as a table, with what the run has used.
+
+    Raises:
+        DatasetError: summary.json is damaged.
+    """
+    try:
+        summary = read_json(folder.summary)
+    except DatasetError as error:
+        raise DatasetError(f"{error} Delete it: the same command writes it again.") from error
     rows = [
         (
             policy,

@@ -20,11 +20,11 @@ from vlm_qsft.control.controller_state import ControllerState, idle_reason
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT, Inputs
 from vlm_qsft.control.instruction import Instruction
-from vlm_qsft.control.limits import WorkspaceBox
 from vlm_qsft.control.rate_limiter import Motion, brake, follow, rest_at, stopping_point
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.tick_clock import TickClock
 from vlm_qsft.control.watchdog import CameraInput, VectorInput
+from vlm_qsft.control.workspace import Workspace
 from vlm_qsft.errors import CommandRefused, QsftError
 from vlm_qsft.types import Decision
 
@@ -42,8 +42,7 @@ class Controller:
         mapping: GoalMapping,
         settings: ControlSettings,
         inputs: tuple[VectorInput | CameraInput, ...],
-        workspace: WorkspaceBox | None = None,
-        tool_position: safety.ToolPosition | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         """Build an inactive controller.
 
@@ -51,16 +50,15 @@ class Controller:
             mapping: actions to axes; holds the limits.
             settings: timing.
             inputs: every watched input; the one named "measurement" has one number per axis.
-            workspace: box for the tool; needs `tool_position`. Axes that are Cartesian already have it in their limits.
-            tool_position: forward kinematics.
+            workspace: where the tool must stay, beyond the limits of the axes.
 
         Raises:
-            InvalidSetting: no measurement input of the right size, a workspace without kinematics.
+            InvalidSetting: no measurement input of the right size.
         """
         self.limits = mapping.limits
         self.settings = settings
         self._inputs = Inputs(inputs, self.limits)
-        self._workspace = safety.workspace_check(workspace, tool_position, self.limits, duration_s=settings.period_s)
+        self._workspace = workspace
         self._executor = ChunkExecutor(mapping, settings)
         self._clock = TickClock(settings)
         self._state = ControllerState.INACTIVE
@@ -252,7 +250,7 @@ class Controller:
         if measured is None:
             raise CommandRefused("The arm is not ready: no measured position has arrived.")
         start = rest_at(measured, self.limits)
-        fault = self._workspace(start)
+        fault = self._check_workspace(start)
         if fault is not None:
             raise CommandRefused(f"The arm is not ready. {fault}")
         return start
@@ -291,10 +289,15 @@ class Controller:
             return fault
         return self._executor.check_wait(now_s, motion.position)
 
+    def _check_workspace(self, motion: Motion) -> Fault | None:
+        if self._workspace is None:
+            return None
+        return self._workspace.check(motion, self.limits, duration_s=self.settings.period_s)
+
     def _follow(self, now_s: float, duration_s: float, motion: Motion) -> Motion | None:
         setpoint, run_end = self._executor.at(now_s)
         moved = follow(motion, setpoint, run_end, self.limits, duration_s=duration_s)
-        fault = self._workspace(moved)
+        fault = self._check_workspace(moved)
         self._enter_hold(fault)
         return moved if fault is None else None
 

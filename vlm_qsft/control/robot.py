@@ -13,11 +13,12 @@ from vlm_qsft.control.action_mapping import ActionMapping, AxisAction, GoalMappi
 from vlm_qsft.control.controller import Controller
 from vlm_qsft.control.inputs import MEASUREMENT
 from vlm_qsft.control.kinematics import Kinematics, rotation_from_turn, turn_from_rotation
-from vlm_qsft.control.limits import AxisLimits, RobotLimits, WorkspaceBox
+from vlm_qsft.control.limits import AxisLimits, RobotLimits
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.state_sources import JointReading, StateReader, StateSource, read_positions
 from vlm_qsft.control.tool_mapping import ToolAction, ToolActionMapping
 from vlm_qsft.control.watchdog import CameraInput, VectorInput
+from vlm_qsft.control.workspace import Workspace, WorkspaceBox
 from vlm_qsft.errors import InvalidSetting, UnknownName
 from vlm_qsft.policy.interface import PolicyInterface
 
@@ -157,14 +158,10 @@ def fit_robot(settings: RobotSettings, interface: PolicyInterface, control: Cont
     mapping, tool_mapping = _mapping(settings, interface.action_names)
     tool_pose = tool_mapping.pose if tool_mapping is not None else _tool_pose(settings)
     reader = StateReader(settings.state_sources, tool_pose=tool_pose)
-    workspace = settings.workspace
-    controller = Controller(
-        mapping=mapping,
-        settings=control,
-        inputs=settings.inputs,
-        workspace=workspace,
-        tool_position=None if workspace is None or tool_pose is None else lambda position: tool_pose(position)[0],
-    )
+    workspace = None
+    if settings.workspace is not None and tool_pose is not None:
+        workspace = Workspace(settings.workspace, lambda position: tool_pose(position)[0])
+    controller = Controller(mapping=mapping, settings=control, inputs=settings.inputs, workspace=workspace)
     return FittedRobot(settings, interface, controller, reader)
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float64, Num
 
 from vlm_qsft.control.action_mapping import ActionMapping, AxisAction
 from vlm_qsft.control.kinematics import Kinematics, Vector, rotation_from_turn, turn_from_rotation
-from vlm_qsft.control.limits import RobotLimits, WorkspaceBox
+from vlm_qsft.control.limits import RobotLimits
+from vlm_qsft.control.workspace import WorkspaceBox
 from vlm_qsft.errors import InvalidSetting, UnknownName, Unreachable
 
 

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.episode_table import EpisodeTable
-from vlm_qsft.data.labels import check_returns
-from vlm_qsft.data.metadata import Metadata, load_metadata
+from vlm_qsft.data.metadata import Metadata, load_metadata, refuse_unknown_tasks
 from vlm_qsft.data.parquet_pictures import ParquetPictures
+from vlm_qsft.data.returns import check_returns
 from vlm_qsft.data.schema import ACTION_KEY, LABEL_DTYPES, STATE_KEY, DatasetSchema
 from vlm_qsft.data.source_files import read_table
 from vlm_qsft.data.video_pictures import VideoPictures
@@ -39,7 +39,7 @@ class Transition:
         state, next_state: proprioception, physical units.
         actions: the chunk from s on; past the end the last action repeats.
         action_is_padding: True where it repeats.
-        rewards: of n steps, 0 past the end; None in data sets without labels, as are the two flags.
+        rewards: of n steps, 0 past the end and past a termination; None in data sets without labels, as are the flags.
         terminated: the episode ends within these steps, for good: no bootstrap.
         truncated: it is cut off within these steps.
         next_is_padding: s' is the last row, because the wanted one lies past the end.
@@ -128,7 +128,7 @@ class DatasetReader:
             NotFinite: NaN or infinity; names frame and dimension.
             ShapeMismatch: entries of another size than meta/info.json declares.
             TargetOutOfRange: `mc_return` leaves [0, 1].
-            DatasetError: a file is damaged.
+            DatasetError: a file is damaged, or a frame has a task that does not exist.
         """
         if key not in self._columns:
             self._columns[key] = self._read_column(key)
@@ -144,7 +144,10 @@ class DatasetReader:
             table = read_table(file, columns=[key])
             if key not in table.column_names:
                 raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
-            parts.append(column_values(table.column(key), key, widths[key]))
+            try:
+                parts.append(column_values(table.column(key), key, widths[key]))
+            except (DatasetError, ShapeMismatch) as error:
+                raise type(error)(f"{file}: {error}") from error
         values = np.concatenate(parts)
         if np.issubdtype(values.dtype, np.floating):
             self._refuse_not_finite(key, values)
@@ -210,13 +213,15 @@ class DatasetReader:
         if images:
             pictures = self.images_at([index, after]) if after != index else [self.images(index)] * 2
         state = self._state()
-        reward_rows = rows.reward_rows[0][~rows.reward_is_padding[0]]
+        counts = ~rows.reward_is_padding[0]
         rewards, terminated, truncated = None, None, None
         if self.has_labels:
-            rewards = np.where(rows.reward_is_padding[0], 0.0, self.column("next.reward")[rows.reward_rows[0]])
-            rewards = rewards.astype(np.float32)
-            terminated = bool(self.column("next.terminated")[reward_rows].any())
-            truncated = bool(self.column("next.truncated")[reward_rows].any())
+            ends = self.column("next.terminated")[rows.reward_rows[0]] & counts
+            # Some rules end the task before the recording ends: what follows does not count.
+            counts &= np.cumsum(ends) - ends == 0
+            rewards = np.where(counts, self.column("next.reward")[rows.reward_rows[0]], 0.0).astype(np.float32)
+            terminated = bool(ends.any())
+            truncated = bool((self.column("next.truncated")[rows.reward_rows[0]] & counts).any())
         return Transition(
             index=index,
             images=pictures[0],
@@ -229,7 +234,7 @@ class DatasetReader:
             terminated=terminated,
             truncated=truncated,
             next_is_padding=bool(rows.next_is_padding[0]),
-            steps_to_bootstrap=int(rows.steps_to_bootstrap[0]),
+            steps_to_bootstrap=int(counts.sum()),
             instruction=self.instruction(index),
         )
 
@@ -279,6 +284,8 @@ class DatasetReader:
             values = values.astype(np.float32)
         elif values.shape[1] == 1:
             values = values[:, 0]
+        if key == "task_index":
+            refuse_unknown_tasks(self.root, values, n_tasks=len(self._metadata.tasks))
         if key == "mc_return":
             check_returns(values, reward_rule=self._metadata.labels.reward_rule if self._metadata.labels else "unknown")
         values.flags.writeable = False

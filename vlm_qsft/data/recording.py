@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,9 +12,11 @@ from typing import Any
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.metadata import read_labels
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.staging import FOLDER, refuse_episode, stage_episode
-from vlm_qsft.data.writer import LABELS_PATH, PLAN_NAME, DatasetWriter, Recipe, is_finalized
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.staging import FOLDER, PLAN_NAME, refuse_episode, stage_episode
+from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
 from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch, StorageError
 from vlm_qsft.processes import Progress, run_in_order
 from vlm_qsft.settings_record import refuse_other_settings
@@ -131,7 +132,8 @@ def write_episodes[Job](
         run: what spreads the jobs over machines, instead of over `workers` processes here.
     Raises:
         InvalidSetting: begun or finalized with other settings.
-        DatasetError: finalized by something else, or being written by another process.
+        DatasetError: finalized by something else, or a folder with other files in it.
+        InUse: another process writes it.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
         QsftError: whatever an episode that does not fit raises.
@@ -167,7 +169,6 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     path = root / LABELS_PATH
     if not path.exists():
         raise DatasetError(f"{root} holds a finalized data set of another origin. Write to another folder.")
-    record = json.loads(path.read_text())
-    asked = {**labels.to_record(), "recipe": dict(recipe)}
-    begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_settings(root, begun=begun, asked=asked)
+    stored = read_labels(root)
+    begun = {**(stored.to_record() if stored else {}), "recipe": read_json(path).get("recipe", "absent")}
+    refuse_other_settings(root, begun=begun, asked={**labels.to_record(), "recipe": dict(recipe)})

@@ -21,6 +21,7 @@ from jaxtyping import Int64
 from vlm_qsft.data.episode import Attribute, Episode, VideoClip, check_episode, label_columns
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import ACTION_KEY, ARROW_IMAGE, STATE_KEY, DatasetSchema, image_key
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.statistics import picture_histogram, sampled_frames
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.data.video_clips import check_clip, frame_times_s
@@ -29,6 +30,8 @@ from vlm_qsft.errors import DatasetError, ShapeMismatch
 from vlm_qsft.images import decode, encode_jpeg, encode_png
 
 FOLDER = "staging"
+PLAN_NAME = "plan.json"
+"""File of the staging folder that says what is being written."""
 NOTE_KEY = b"vlm_qsft.episode"
 LOCAL_TASK = "local_task"
 """Column of staged files: which entry of the note's instructions holds in a frame; absent where there is one."""
@@ -89,9 +92,13 @@ def refuse_episode(root: Path, index: int, *, name: str, reason: str) -> None:
 
 
 def refused_episodes(root: Path) -> dict[int, dict[str, str]]:
-    """Return index -> {"episode": name, "reason": text} of the refused episodes, ascending."""
+    """Return index -> {"episode": name, "reason": text} of the refused episodes, ascending.
+
+    Raises:
+        DatasetError: one of the notes is damaged.
+    """
     paths = sorted((root / FOLDER).glob("refused-*.json"))
-    return {int(path.stem.removeprefix("refused-")): json.loads(path.read_text()) for path in paths}
+    return {int(path.stem.removeprefix("refused-")): read_json(path) for path in paths}
 
 
 def stage_episode(

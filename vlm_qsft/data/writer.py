@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,18 +11,18 @@ from types import TracebackType
 
 from vlm_qsft.data.assembly import assemble
 from vlm_qsft.data.episode import Episode
+from vlm_qsft.data.folder_lock import FolderLock, contents
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.meta_files import write_json, write_meta
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.staging import ENCODERS, FOLDER, refused_episodes, stage_episode, staged_indices
-from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
-from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.staging import ENCODERS, FOLDER, PLAN_NAME, refused_episodes, stage_episode, staged_indices
+from vlm_qsft.data.storage import remove_partials, storage_errors, sync_path, write_durably
+from vlm_qsft.errors import DatasetError, UnknownName
 from vlm_qsft.settings_record import refuse_other_settings
 
 INFO_PATH = "meta/info.json"
 LABELS_PATH = "meta/labels.json"
-PLAN_NAME = "plan.json"
-"""File of the staging folder that says what is being written."""
 REFUSED_PATH = "meta/refused.json"
 """Which episodes of the source were left out, and why; absent where none was."""
 PARTS = ("data", "videos", "meta")
@@ -60,8 +59,9 @@ class DatasetWriter:
             image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
             recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
         Raises:
-            DatasetError: finalized already, or being written by another process.
+            DatasetError: finalized already, or a folder with other files in it.
             InvalidSetting: begun with other settings.
+            InUse: another process writes it.
             StorageError: no permission or disk full.
         """
         if image_format not in ENCODERS:
@@ -70,19 +70,15 @@ class DatasetWriter:
         self.recipe = dict(recipe or {})
         if is_finalized(self.root):
             raise DatasetError(f"{self.root} is a finalized data set already. Write to another folder.")
-        staging = self.root / FOLDER
-        refuse_foreign_folder(self.root)
-        with storage_errors(staging):
-            staging.mkdir(parents=True, exist_ok=True)
-            self._lock: int | None = os.open(staging / "lock", os.O_CREAT | os.O_RDWR)
+        refuse_foreign(self.root)
+        self._lock = FolderLock(self.root)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise DatasetError(f"{self.root} is being written by another process. Wait for it or stop it.") from error
-        try:
+            staging = self.root / FOLDER
+            with storage_errors(staging):
+                staging.mkdir(exist_ok=True)
+            remove_partials(staging)
             self._agree_on_plan(staging / PLAN_NAME)
-        except InvalidSetting:
+        except BaseException:
             self.close()
             raise
         self._staged = set(staged_indices(self.root))
@@ -178,14 +174,12 @@ class DatasetWriter:
                 if (target / part).exists():
                     os.replace(target / part, self.root / part)
             sync_path(self.root)
+            shutil.rmtree(self.root / FOLDER, ignore_errors=True)
         self.close()
-        shutil.rmtree(self.root / FOLDER)
 
     def close(self) -> None:
         """Release the folder; staged episodes stay and can be continued."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def _labels_record(self) -> dict[str, object]:
         return {**self.labels.to_record(), "fps": str(self.schema.fps), "recipe": self.recipe}
@@ -200,7 +194,7 @@ class DatasetWriter:
         if not path.exists():
             write_durably(path, json.dumps(plan, indent=2).encode())
             return
-        refuse_other_settings(self.root, begun=json.loads(path.read_text()), asked=plan)
+        refuse_other_settings(self.root, begun=read_json(path), asked=plan)
 
 
 def is_finalized(root: Path) -> bool:
@@ -208,16 +202,15 @@ def is_finalized(root: Path) -> bool:
     return (Path(root) / INFO_PATH).exists()
 
 
-def refuse_foreign_folder(root: Path) -> None:
-    """Refuse a folder that holds something else: finalizing replaces what is called data, videos or meta in it.
+def refuse_foreign(root: Path) -> None:
+    """Refuse a folder that holds something else: finalizing replaces `data/`, `videos/` and `meta/`.
 
     Raises:
-        DatasetError: names what is there.
+        DatasetError: names what stands there.
     """
-    if (root / FOLDER).is_dir() or not root.is_dir():
-        return
-    taken = [part for part in PARTS if (root / part).exists()]
-    if taken:
+    found = [path.name for path in contents(root) if path.name != FOLDER]
+    if found and not (root / FOLDER / PLAN_NAME).is_file():
         raise DatasetError(
-            f"{root} holds {', '.join(f'{part}/' for part in taken)} of something else. Write to another folder."
+            f"{root} is not empty ({', '.join(found[:3])}) and holds no data set that this command began. "
+            "Write to another folder."
         )

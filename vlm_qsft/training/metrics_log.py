@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
+from vlm_qsft.data.storage import write_durably
 from vlm_qsft.training.settings import Phase
 
 
@@ -28,9 +28,7 @@ class MetricsLog:
         self._phase: Phase = phase
         path = folder / "metrics.jsonl"
         kept = _lines_until(path, step) if path.exists() else []
-        fresh = path.with_suffix(".partial")
-        fresh.write_text("".join(kept), encoding="utf-8")
-        os.replace(fresh, path)
+        write_durably(path, "".join(kept).encode())
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
@@ -57,10 +55,15 @@ class MetricsLog:
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
+    """Return the lines up to a step; what follows one that is no line of a log was never brought to the disk."""
     kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
             break
-        if json.loads(line)["step"] <= step:
+        if not line.endswith("\n") or not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            break
+        if record["step"] <= step:
             kept.append(line)
     return kept

@@ -35,12 +35,14 @@ class Shard:
         split: name of the split it belongs to.
         format: "tfrecord" or "array_record".
         n_records: as announced; None where nothing is.
+        missing: why the file should be there, where it is not.
     """
 
     file: str
     split: str
     format: str
     n_records: int | None
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,17 @@ class DatasetInfo:
 
 
 def read_dataset_info(folder: Path) -> DatasetInfo:
-    """Return the name and the shards of a data set, every shard checked to be there.
+    """Return the name and the shards of a data set, and which of them are missing.
 
     Raises:
-        DatasetError: no valid description, no shard at all, or a shard is missing; names the file.
+        DatasetError: no valid description, or no shard at all; names the file.
     """
     path = folder / FILE
     files = _file_names(folder)
     content = read_object(path) if FILE in files else {}
     try:
         name = text(content.get("name", ""), "its name")
-        shards = _announced(content, name, folder, files) or _found(files, folder)
+        shards = _announced(content, name, folder, files) or _found(files)
     except DatasetError as error:
         raise DatasetError(f"{path if content else folder}: {error}.") from error
     if not shards:
@@ -92,18 +94,13 @@ def _announced(content: Json, name: str, folder: Path, files: list[str]) -> tupl
         if lengths and file_format not in FORMATS:
             raise DatasetError(f"its records are in '{file_format}' files; this reader takes {' and '.join(FORMATS)}")
         if not lengths:
-            shards += [shard for shard in _found(files, folder) if shard.split == split]
+            shards += [shard for shard in _found(files) if shard.split == split]
         for index, length in enumerate(lengths):
             file = _file_name(template, name, split, file_format, index, len(lengths))
-            shards.append(Shard(_existing(folder, file), split, file_format, length))
+            there = next((file + suffix for suffix in SUFFIXES if (folder / (file + suffix)).is_file()), "")
+            missing = "" if there else f"{FILE} announces {length} records in it"
+            shards.append(Shard(there or file, split, file_format, length, missing))
     return tuple(shards)
-
-
-def _existing(folder: Path, file: str) -> str:
-    for suffix in SUFFIXES:
-        if (folder / (file + suffix)).is_file():
-            return file + suffix
-    raise DatasetError(f"it announces {folder / file}, which is missing: copy the data set again")
 
 
 def _file_name(template: str, name: str, split: str, file_format: str, index: int, count: int) -> str:
@@ -121,13 +118,14 @@ def _file_name(template: str, name: str, split: str, file_format: str, index: in
     for variable, value in values.items():
         file = file.replace(variable, value)
     path = PurePosixPath(file)
-    if not file.isprintable() or not file.isascii() or path.is_absolute() or ".." in path.parts or len(file) > 200:
+    is_plain = file.isprintable() and file.isascii() and not set("{}") & set(file)
+    if not is_plain or path.is_absolute() or ".." in path.parts or len(file) > 200:
         raise DatasetError(f"it names a shard {file[:200]!r}, which is no file below its folder")
     return file
 
 
-def _found(files: list[str], folder: Path) -> tuple[Shard, ...]:
-    """Return the shards by the names of the files; the number in their names says whether all are there."""
+def _found(files: list[str]) -> tuple[Shard, ...]:
+    """Return the shards by the names of the files; the number in their names says whether all are here."""
     matches = [match for file in files if (match := SHARD_NAME.fullmatch(file))]
     groups: dict[tuple[str, ...], dict[int, str]] = {}
     for match in matches:
@@ -135,9 +133,11 @@ def _found(files: list[str], folder: Path) -> tuple[Shard, ...]:
         groups.setdefault(key, {})[int(match["index"])] = match.string
     shards: list[Shard] = []
     for (split, dataset, file_format, count), present in groups.items():
-        missing = next((index for index in range(int(count)) if index not in present), None)
-        if missing is not None:
-            name = _file_name(TEMPLATE, dataset, split, file_format, missing, int(count))
-            raise DatasetError(f"{folder / name} is missing; the other shards say that there are {int(count)}")
         shards += [Shard(present[index], split, file_format, None) for index in sorted(present)]
+        # One stands for all: the number in a name may be any.
+        gap = next((index for index in range(int(count)) if index not in present), None)
+        if gap is not None:
+            name = _file_name(TEMPLATE, dataset, split, file_format, gap, int(count))
+            missing = f"the names of the others say that there are {int(count)} shards, and {len(present)} are here"
+            shards.append(Shard(name, split, file_format, None, missing))
     return tuple(shards)

@@ -21,7 +21,7 @@ class ShardRecords:
         split: that it belongs to.
         width: numbers per record.
         positions: of all records, one after the other, `width` numbers each.
-        loss: what happened to the records behind these; "" where nothing did.
+        loss: where the records behind these are lost, and why; "" where none are.
     """
 
     file: str
@@ -42,11 +42,10 @@ class ShardRecords:
         return self.n_records + bool(self.loss)
 
     def reference(self, number: int) -> EpisodeReference:
-        """Return the reference of a record; of the one behind the last it says what happened."""
-        place: tuple[int | str, ...] = tuple(self.positions[number * self.width : (number + 1) * self.width])
-        if number == self.n_records:
-            place = (self.loss,)
-        return EpisodeReference(f"{self.name}#{number}", self.file, (number, *place), self.split)
+        """Return the reference of a record; the one behind the last stands for those that are lost."""
+        place = self.positions[number * self.width : (number + 1) * self.width]
+        lost = self.loss if number == self.n_records else ""
+        return EpisodeReference(f"{self.name}#{number}", self.file, (number, *place), self.split, lost)
 
 
 class RecordTable(Sequence[EpisodeReference]):

@@ -80,7 +80,7 @@ class RldsSource:
         """What features.json and dataset_info.json say; a frame rate only where our own export stored one.
 
         Raises:
-            DatasetError: dataset_info.json is damaged or a shard is missing; names it.
+            DatasetError: dataset_info.json is damaged.
         """
         export = self._export or ExportMetadata()
         return SourceDescription(
@@ -96,8 +96,10 @@ class RldsSource:
     def references(self) -> Sequence[EpisodeReference]:
         """Return every record of every split, from the framing alone.
 
+        A shard that is missing, and what is behind the end of one that was cut off, is one reference that is lost.
+
         Raises:
-            DatasetError: a shard is missing, or has more records than dataset_info.json announces.
+            DatasetError: a shard has more records than dataset_info.json announces.
         """
         return RecordTable([self._shard_records(shard) for shard in self._info.shards])
 
@@ -130,8 +132,12 @@ class RldsSource:
 
     def _shard_records(self, shard: Shard) -> ShardRecords:
         path = self._folder / shard.file
+        file = path.relative_to(self.root).as_posix()
         positions = array("q")
         loss = ""
+        if shard.missing:
+            loss = f"{path} is missing: {shard.missing}. Copy it again."
+            return ShardRecords(file, path.name, shard.split, 1, positions, loss)
         if shard.format == "array_record":
             width = 4
             try:
@@ -156,14 +162,15 @@ class RldsSource:
             loss = f"{loss or 'the file ends here'}; {announced - found} of its {announced} records are lost"
         elif loss:
             loss = f"{loss}; whatever follows in this file is lost"
-        file = path.relative_to(self.root).as_posix()
+        if loss:
+            loss = f"{path}, record {found}: {loss}."
         return ShardRecords(file, path.name, shard.split, width, positions, loss)
 
     def _record(self, reference: EpisodeReference) -> bytes:
         path = self.root / reference.file
+        if reference.lost:
+            raise DatasetError(reference.lost)
         number, *place = reference.position
-        if isinstance(place[0], str):
-            raise DatasetError(f"{path}, record {number}: {place[0]}.")
         numbers = [int(part) for part in place]
         if len(numbers) == 2:
             return self._opened(TfrecordFile, path).record(RecordPlace(int(number), numbers[0], numbers[1]))

@@ -1,7 +1,7 @@
 """write_rlds: a LeRobotDataset v3.0 as RLDS, in the files that `tfds.builder_from_directory` loads.
 
     out/1.0.0/name-train.tfrecord-00000-of-00007, features.json, dataset_info.json, metadata.json
-    out/.staging/                                  plan, lock and finished shards, until all of them are there
+    out/.staging/                                  plan and finished shards, until all of them are there
 
 The folder 1.0.0 appears by one rename. Killed at any moment and called again, the export continues with the shards that
 are not finished; their bytes depend on the data set alone, for any number of workers.
@@ -9,7 +9,6 @@ are not finished; their bytes depend on the data set alone, for any number of wo
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -30,8 +29,9 @@ from qsft_datasets.rlds.features import FILE as FEATURES_FILE
 from qsft_datasets.rlds.json_file import Json, read_object
 from qsft_datasets.rlds.shard_plan import SHARD_BYTES, PlannedShard, plan_shards
 from qsft_datasets.rlds.tfrecord import FOOTER_BYTES, HEADER_BYTES, MAX_RECORD_BYTES, framed
+from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
-from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
+from vlm_qsft.data.storage import partial_path, remove_partials, storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.processes import Progress, run_in_order
 
@@ -60,7 +60,7 @@ class ShardWriter:
             StorageError: disk full.
         """
         path = self.target / shard.file
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = partial_path(path)
         with storage_errors(path):
             try:
                 with open(partial, "wb") as file:
@@ -107,6 +107,7 @@ def write_rlds(
         the folder of the version, which `open_source` and TFDS take.
     Raises:
         DatasetError: no finalized data set, a feature without a place in RLDS, or `out` holds something else.
+        InUse: another process writes it.
         StorageError: disk full or no permission; finished shards are kept.
         WorkerLost: a worker process was killed.
     """
@@ -117,30 +118,23 @@ def write_rlds(
     final, staging = out / VERSION, out / STAGING
     if final.exists():
         refuse_other_export(final, metadata)
-        # A kill between the last two steps leaves it behind.
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging.exists():
+            # A kill between the last two steps leaves it behind.
+            with FolderLock(out):
+                shutil.rmtree(staging, ignore_errors=True)
         return final
     target = staging / VERSION
-    with storage_errors(target):
-        target.mkdir(parents=True, exist_ok=True)
-        lock = os.open(staging / "lock", os.O_CREAT | os.O_RDWR)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DatasetError(f"{out} is being written by another process. Wait for it or stop it.") from error
+    with FolderLock(out):
+        with storage_errors(target):
+            target.mkdir(parents=True, exist_ok=True)
+        remove_partials(target)
         agree_on_plan(staging / PLAN, shards, metadata)
         write_shards(rows, layout, target, shards, workers=workers, progress=progress)
         write_descriptions(target, dataset_name(out), shards, layout, metadata)
         with storage_errors(final):
-            for partial in target.glob(".*.partial"):
-                # Of a process that was killed.
-                partial.unlink()
             os.replace(target, final)
             sync_path(out)
         shutil.rmtree(staging)
-    finally:
-        os.close(lock)
     return final
 
 

@@ -7,7 +7,6 @@ hypothesis draws seeds, each seed makes a batch of inputs: a failure names its s
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import struct
@@ -28,10 +27,10 @@ from vlm_qsft.data.video_stretch import stretch_frames
 from vlm_qsft.errors import QsftError
 from vlm_qsft.images import encode_png
 
+from ..mutations import INPUTS
 from .made_sets import camera_entry, frames_of, write_v2, write_v3
 
 pytestmark = pytest.mark.fuzz
-INPUTS = int(os.environ.get("QSFT_FUZZ_INPUTS", "2000"))
 BATCH = 10
 """Inputs per seed: drawing a seed costs hypothesis more than reading an input costs us."""
 MEMORY_BYTES = 1024**3

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import resource
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,9 +24,10 @@ from qsft_datasets.rlds.highway_hash import highway_hash
 from qsft_datasets.rlds.tfrecord import framed
 from vlm_qsft.errors import QsftError
 
+from ..mutations import INPUTS
 from .handmade import feature_dict, image, sequence, slow_example, steps, tensor, text
 
-INPUTS = int(os.environ.get("QSFT_FUZZ_INPUTS", "4000"))
+pytestmark = pytest.mark.fuzz
 BATCH = 20
 """Inputs per seed: drawing a seed costs hypothesis more than reading an input costs us."""
 MEMORY_BYTES = 512 * 1024**2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,7 +24,8 @@ import pytest
 from qsft_datasets.rlds import RldsSource, open_source, recognise
 from qsft_datasets.rlds.writer import dataset_name, write_rlds
 from vlm_qsft.data import DatasetReader, Episode, write_episodes
-from vlm_qsft.errors import DatasetError, StorageError
+from vlm_qsft.data.folder_lock import FolderLock
+from vlm_qsft.errors import DatasetError, InUse, StorageError
 from vlm_qsft.images import decode, encode_jpeg
 
 from ...data.scripted import LABELS, SCHEMA, pictures_of, scripted_episode
@@ -234,11 +234,8 @@ def test_a_killed_export_continues_to_the_same_bytes_and_shows_nothing_before(
 
 def test_two_exports_to_one_folder_do_not_meet(canonical: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (out / ".staging").mkdir(parents=True)
-    with open(out / ".staging/lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DatasetError, match="is being written by another process"):
-            write_rlds(canonical, out)
+    with FolderLock(out), pytest.raises(InUse, match="is being written by another process"):
+        write_rlds(canonical, out)
 
 
 def test_a_full_disk_is_one_clear_error_and_finished_shards_stay(canonical: Path, tmp_path: Path) -> None:

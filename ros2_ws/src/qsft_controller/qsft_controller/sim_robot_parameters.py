@@ -10,9 +10,9 @@ from rclpy.node import Node
 from qsft_controller.controller_parameters import checked_choice
 from qsft_controller.parameters import ParameterDeclaration as Declaration
 from qsft_controller.parameters import integer, number, strings, text
-from qsft_sim.demonstrators import QUALITIES
 from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.model import CAMERAS
+from qsft_sim.qualities import QUALITIES
 from qsft_sim.randomisation import VARIANTS
 from qsft_sim.rendering import BACK_ENDS
 from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
