@@ -51,7 +51,7 @@ class DrivenEpisode:
         success: the instruction was followed, by the simulator's true state.
         wrong_object: another object than the target was moved.
         steps: decisions of the policy.
-        duration_s: simulated time.
+        duration_s: simulated time; None where the decisions, a fault or a cancel ended it before the simulator did.
         reason: why the controller's goal ended.
     """
 
@@ -61,7 +61,7 @@ class DrivenEpisode:
     success: bool
     wrong_object: bool
     steps: int
-    duration_s: float
+    duration_s: float | None
     reason: str
 
 
@@ -133,6 +133,9 @@ class EpisodeDriver(Node):
         if not ended.done() and self._outcome["outcome"] != "success":
             self._answer(handle.cancel_goal_async())
         result = self._answer(ended).result
+        if result.success:
+            # The simulator says it twice: on the topic that ends the goal, and with the facts of the episode.
+            self._until(lambda: self._outcome["outcome"] != "running", "the outcome of a goal that has succeeded")
         facts = self._outcome
         return DrivenEpisode(
             task,
@@ -141,7 +144,7 @@ class EpisodeDriver(Node):
             facts["outcome"] == "success",
             bool(facts["wrong_object"]),
             int(result.steps),
-            float(facts["duration_s"]),
+            None if facts["outcome"] == "running" else float(facts["duration_s"]),
             result.reason,
         )
 

@@ -50,10 +50,11 @@ from vlm_qsft.errors import CommandRefused, QsftError
 
 BASE_FRAME = "base_link"
 
-
 COMMAND_EVERY_S = 0.1
 """Simulated time without a command after which a robot that waits for commands stands still."""
 PATIENCE_S = 20.0
+CREEP_S = 1e-6
+"""By which the clock moves on at every look while time stands still: far less than a tick of the simulation."""
 
 
 class SimRobotNode(Node):
@@ -77,6 +78,7 @@ class SimRobotNode(Node):
         self._waits = flag(self, "wait_for_commands")
         self._commanded_s: float | None = None
         self._commanded_at = 0.0
+        self._n_waited = 0
         self._is_compressed = text(self, "image_transport") == "compressed"
         self._create_topics(cameras)
         self.add_on_set_parameters_callback(self._set_parameters)
@@ -121,9 +123,13 @@ class SimRobotNode(Node):
 
     def _tick(self) -> None:
         if self._waits and self._stands_still():
-            # Again, because a controller that missed this time would wait for it for ever.
-            self._clock_publisher.publish(Clock(clock=stamp_at(self._robot.now_s)))
+            # Again, because a controller that missed this time would wait for it for ever; and a little more, because
+            # timers of simulated time look again only when time has changed.
+            self._n_waited += 1
+            creep_s = min(self._n_waited * CREEP_S, self._robot.tick_s / 2)
+            self._clock_publisher.publish(Clock(clock=stamp_at(self._robot.now_s + creep_s)))
             return
+        self._n_waited = 0
         sensed = self._robot.advance()
         now = stamp_at(self._robot.now_s)
         self._clock_publisher.publish(Clock(clock=now))
