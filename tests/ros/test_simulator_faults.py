@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_the_arm_brakes_from_the_second_command_after_a_nan_on(moving: Simulator
     count = len(moving.commands)
     controller.wait(lambda: len(moving.commands) > count + 30, "commands after the NaN")
     speeds = [speed(command) for command in moving.commands[count + 3 :]]
-    assert all(later <= earlier for earlier, later in zip(speeds, speeds[1:], strict=False)), speeds
+    assert all(later <= earlier for earlier, later in pairwise(speeds)), speeds
     assert speeds[-1] == 0.0
     assert moving.robot.set_parameter("fault.joint_states", "none")
     controller.wait(lambda: controller.trigger("resume").success, "resume")

@@ -30,7 +30,8 @@ from qsft_controller.drive import Carried, Drive
 from qsft_controller.image_messages import fill_image
 from qsft_controller.instruction_server import InstructionServer
 from qsft_controller.node_process import run
-from qsft_controller.parameters import number, text
+from qsft_controller.parameters import integer, number, text
+from qsft_controller.scheduling import be_ordinary, be_punctual
 from qsft_controller.score_messages import annotated, fill_scores
 from qsft_controller.stamps import stamp_at
 from vlm_qsft.errors import QsftError
@@ -83,7 +84,9 @@ class ControllerNode(LifecycleNode):
         """Load the policy and fit the robot to it; on refusal say why and stay unconfigured."""
         try:
             self._drive = Drive(self)
+            be_punctual(integer(self, "thread_priority"))
         except QsftError as error:
+            self._close()
             return self._refuse(str(error))
         except Exception:
             self.get_logger().error(traceback.format_exc())  # rclpy turns it into an error state without a word
@@ -158,6 +161,7 @@ class ControllerNode(LifecycleNode):
         if self._drive is not None:
             self._drive.close()
         self._server = self._drive = None
+        be_ordinary()
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self._complaint = reason

@@ -46,6 +46,7 @@ TIMING = (
     Declaration(
         "synchronization_tolerance_s", 0.05, "Stamps of one observation differ by at most this, s.", 0.001, 1.0
     ),
+    Declaration("thread_priority", 0, "Real-time priority of the control loop, 1 to 99; 0: ordinary.", 0, 99),
     Declaration("trust_stamps", True, "Stamps are of this machine's clock: their age counts, besides their arrival."),
 )
 ROBOT = (
