@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.out.write_text(json.dumps(result, indent=2) + "\n")
     for policy, numbers in timing.items():
         for name, value in numbers.items():
-            print(f"{policy:<16}{name:<24}{value}")
+            print(f"{policy:<26}{name:<20}{value}")
     print(chosen.out)
     return 0
 
@@ -88,6 +88,7 @@ def node_environment(*, domain_id: int) -> dict[str, str]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     variables = module.node_environment(domain_id=domain_id)
+    variables["FASTDDS_DEFAULT_PROFILES_FILE"] = str(ROOT / "ros2_ws/src/qsft_bringup/config/fastdds.xml")
     variables["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), variables["PYTHONPATH"]])
     return variables
 
