@@ -134,5 +134,7 @@ class RunningNode:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         status = self.process.wait(timeout=PATIENCE_S)
+        # The next process of this name must not be asked through what is left of this one: the question would be lost.
+        self.wait(lambda: self._name not in self._node.get_node_names(), "the end of the node in the graph")
         self._file.close()
         return status

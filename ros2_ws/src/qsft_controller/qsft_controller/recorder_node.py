@@ -55,13 +55,13 @@ class RecorderNode(Node):
             InvalidSetting, UnknownName: no folder, no topic, an unknown storage.
         """
         super().__init__("recorder")
+        self._writer: BagWriter | None = None  # before anything that can fail: a node that failed is destroyed too
         declare(self, DECLARATIONS)
         topics, folder = strings(self, "topics"), text(self, "folder")
         if not folder or not topics:
             raise InvalidSetting("The recorder needs the parameters folder and topics: where to write, what to record.")
         self._storage = checked_choice(self, "storage", tuple(STORAGES))
         self._folder = Path(folder).expanduser()
-        self._writer: BagWriter | None = None
         # Heard by itself, so that marks of others and of this node are recorded alike.
         self._topics = {EPISODE_TOPIC: ("std_msgs/msg/String", False)}
         self._awaited = [self.resolve_topic_name(name) for name in topics if name != EPISODE_TOPIC]

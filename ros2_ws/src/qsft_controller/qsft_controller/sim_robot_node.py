@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -67,9 +68,11 @@ class SimRobotNode(Node):
             QsftError: a parameter outside its range, no back end for the pictures.
         """
         super().__init__("sim_robot")
+        self._opened = ExitStack()  # before anything that can fail: a node that failed is destroyed too
         declare(self, DECLARATIONS)
         declare(self, fault_declarations(strings(self, "cameras")))
         self._robot = SimulatedRobot(robot_settings(self))
+        self._opened.callback(self._robot.environment.close)
         cameras = self._robot.settings.environment.cameras
         self._sensors = {name: FaultySensor(name, is_camera=True) for name in cameras}
         self._sensors[JOINT_STATES] = FaultySensor(JOINT_STATES, is_camera=False)
@@ -90,7 +93,7 @@ class SimRobotNode(Node):
 
     def destroy_node(self) -> None:
         """Free the renderer too."""
-        self._robot.environment.close()
+        self._opened.close()
         super().destroy_node()
 
     def _create_topics(self, cameras: tuple[str, ...]) -> None:
