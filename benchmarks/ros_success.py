@@ -4,6 +4,7 @@
 
 Over ROS: simulated robot, controller and the client of its action in three processes, over DDS. Without: policy and
 simulator in one process, as `qsft evaluate` does it. The scenes are those of the evaluation, seen by no training.
+Interrupted, the same command continues.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/ros_success.json"), help="JSON file to write")
     chosen = parser.parse_args(arguments)
     variables = node_environment(domain_id=DOMAIN_ID)
-    driven = drive_episodes(variables, chosen.checkpoint, chosen.episodes, chosen.real_time_factor)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    identity = read_manifest(chosen.checkpoint).identity
+    records = chosen.out.with_name(f"{chosen.out.stem}-{identity[:12]}.jsonl")
+    driven = drive_episodes(variables, chosen.checkpoint, chosen.episodes, chosen.real_time_factor, records)
     result = compare_with_direct(chosen.checkpoint, driven) | provenance()
     result["versions"] |= {name: installed_version(name) for name in ROS_PACKAGES}
     result["real_time_factor"] = chosen.real_time_factor
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=2) + "\n")
     for name in ("over_ros", "without_ros", "is_within", "paired", "same_outcome", "held"):
         print(f"{name:<24}{result[name]}")
@@ -51,18 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def drive_episodes(
-    variables: dict[str, str], checkpoint: Path, episodes: int, real_time_factor: float
+    variables: dict[str, str], checkpoint: Path, episodes: int, real_time_factor: float, records: Path
 ) -> list[dict[str, Any]]:
-    """Return the record of every episode that was driven over ROS, in the order of the scenes."""
-    words = [f"checkpoint:={checkpoint}", f"real_time_factor:={real_time_factor}", "activate:=false"]
-    robot = subprocess.Popen([sys.executable, "-m", "qsft_bringup.start", "simulator", *words], env=variables)
-    try:
-        driver = [sys.executable, "-m", "qsft_controller.episode_driver", TASK, "evaluation", "0", str(episodes)]
-        told = subprocess.run(driver, env=variables, stdout=subprocess.PIPE, text=True, check=True)
-    finally:
-        robot.send_signal(signal.SIGTERM)
-        robot.wait()
-    return [json.loads(line) for line in told.stdout.splitlines()]
+    """Return the record of every episode that was driven over ROS, in the order of the scenes.
+
+    Args:
+        variables: of nodes.
+        checkpoint: that drives.
+        episodes: how many, from scene 0 on.
+        real_time_factor: of the simulated robot.
+        records: file of one line per episode, written as they end; those that are there already are not driven again.
+    """
+    known = len(records.read_text().splitlines()) if records.is_file() else 0
+    if known < episodes:
+        words = [f"checkpoint:={checkpoint}", f"real_time_factor:={real_time_factor}", "activate:=false"]
+        robot = subprocess.Popen([sys.executable, "-m", "qsft_bringup.start", "simulator", *words], env=variables)
+        try:
+            scenes = [TASK, "evaluation", str(known), str(episodes - known)]
+            with records.open("a") as file:
+                driver = [sys.executable, "-m", "qsft_controller.episode_driver", *scenes]
+                subprocess.run(driver, env=variables, stdout=file, check=True)
+        finally:
+            robot.send_signal(signal.SIGTERM)
+            robot.wait()
+    return [json.loads(line) for line in records.read_text().splitlines()[:episodes]]
 
 
 def compare_with_direct(checkpoint: Path, driven: list[dict[str, Any]]) -> dict[str, Any]:

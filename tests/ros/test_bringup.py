@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from qsft_bringup.launch_data import Robot
 from qsft_bringup.resolution import ResolvedNode, resolve
-from qsft_bringup.robots import ROBOTS, Robot
+from qsft_bringup.robots import ROBOTS
 from qsft_bringup.start import arguments_text, parse_arguments
 from qsft_datasets.mapping_file import load_mapping
 from qsft_sim.environment import ACTION_NAMES, STATE_NAMES

@@ -8,8 +8,6 @@ Every time is seconds on one steady clock. Call it from one thread; `emergency_s
 
 from __future__ import annotations
 
-from threading import Lock
-
 import numpy as np
 
 from vlm_qsft.control import safety
@@ -22,6 +20,7 @@ from vlm_qsft.control.inputs import MEASUREMENT, Inputs
 from vlm_qsft.control.instruction import Instruction
 from vlm_qsft.control.rate_limiter import Motion, brake, follow, rest_at, stopping_point
 from vlm_qsft.control.settings import ControlSettings
+from vlm_qsft.control.stop_latch import StopLatch
 from vlm_qsft.control.tick_clock import TickClock
 from vlm_qsft.control.watchdog import CameraInput, VectorInput
 from vlm_qsft.control.workspace import Workspace
@@ -63,20 +62,19 @@ class Controller:
         self._clock = TickClock(settings)
         self._state = ControllerState.INACTIVE
         self._fault: Fault | None = None
-        self._stop: Fault | None = None
-        self._stop_lock = Lock()
+        self._stop = StopLatch()
         self._motion: Motion | None = None
         self._instruction: Instruction | None = None
 
     @property
     def state(self) -> ControllerState:
         """Where the controller stands."""
-        return self._state if self._stop is None else ControllerState.STOPPED
+        return self._state if self._stop.fault is None else ControllerState.STOPPED
 
     @property
     def fault(self) -> Fault | None:
         """Why the arm holds or is stopped: the first fault since the last activation or resume."""
-        return self._fault if self._stop is None else self._stop
+        return self._stop.fault or self._fault
 
     @property
     def instruction(self) -> Instruction | None:
@@ -121,16 +119,12 @@ class Controller:
 
     def emergency_stop(self, text: str) -> None:
         """Stop, whatever the state, and stay stopped until `clear_stop`. Never refused; callable from any thread."""
-        with self._stop_lock:
-            self._stop = Fault(FaultKind.EMERGENCY_STOP, text)
+        self._stop.press(text)
 
     def clear_stop(self) -> None:
         """Leave the emergency stop; the controller is inactive then. Raises CommandRefused: it is not stopped."""
-        with self._stop_lock:
-            if self._stop is None:
-                raise CommandRefused(f"There is no emergency stop to clear; the controller is {self.state.value}.")
+        with self._stop.clearing():
             self.deactivate()
-            self._stop = None
 
     def set_instruction(self, text: str, now_s: float, *, time_limit_s: float | None = None) -> None:
         """Give the robot something to do. The plan for the old instruction is dropped; a hold is not left by it.

@@ -13,8 +13,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
 from launch import LaunchContext, LaunchDescription
+from qsft_bringup.launch_data import Argument, Robot
 from qsft_bringup.resolution import ResolvedNode, resolve
-from qsft_bringup.robots import ROBOTS, Argument, Robot
+from qsft_bringup.robots import ROBOTS
 
 
 def describe(name: str) -> LaunchDescription:

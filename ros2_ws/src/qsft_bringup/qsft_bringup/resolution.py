@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qsft_bringup.robots import TRUE, NodeEntry, Robot, Value, filled
+from qsft_bringup.launch_data import TRUE, NodeEntry, Robot, Value, filled
 
 
 @dataclass(frozen=True)

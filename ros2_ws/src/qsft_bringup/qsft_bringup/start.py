@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from qsft_bringup.launch_data import Robot
 from qsft_bringup.resolution import ResolvedNode, resolve
-from qsft_bringup.robots import ROBOTS, Robot
+from qsft_bringup.robots import ROBOTS
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SHUT_DOWN_S = 10.0

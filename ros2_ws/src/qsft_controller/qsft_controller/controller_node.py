@@ -13,36 +13,25 @@ from __future__ import annotations
 import sys
 import traceback
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from qsft_controller import qos
 from qsft_controller.controller_parameters import declare_controller
-from qsft_controller.diagnostics import Health, diagnostic_array
-from qsft_controller.drive import Carried, Drive
-from qsft_controller.image_messages import fill_image
+from qsft_controller.drive import Drive
 from qsft_controller.instruction_server import InstructionServer
 from qsft_controller.node_process import run
 from qsft_controller.parameters import integer, number, text
+from qsft_controller.reports import Reports
 from qsft_controller.scheduling import be_ordinary, be_punctual
-from qsft_controller.score_messages import annotated, fill_scores
-from qsft_controller.stamps import stamp_at
 from vlm_qsft.errors import QsftError
 
-try:  # built from this workspace; the node works without it
-    from qsft_interfaces.msg import ActionScores
-except ImportError:
-    ActionScores = None
-
 DIAGNOSTICS_PERIOD_S = 0.5
-NAN = float("nan")
 
 
 class ControllerNode(LifecycleNode):
@@ -60,11 +49,7 @@ class ControllerNode(LifecycleNode):
         self._first_instruction = ""
         self._is_active = False
         self._control_timers = []
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENT)
-        self._annotated = self.create_publisher(Image, "~/annotated_image", qos.EVENT)
-        self._scores = None
-        if ActionScores is not None:
-            self._scores = self.create_publisher(ActionScores, "~/action_scores", qos.EVENT)
+        self._reports = Reports(self)
         self.create_subscription(Bool, "~/emergency_stop", self._on_stop, qos.EVENT)
         self.create_subscription(String, "~/instruction", self._on_instruction, qos.EVENT)
         self.create_subscription(Bool, "task_success", self._on_success, qos.EVENT)
@@ -75,9 +60,7 @@ class ControllerNode(LifecycleNode):
             ("clear_stop", self._clear_stop),
         ):
             self.create_service(Trigger, f"~/{name}", lambda _, response, act=act: self._answer(act, response))
-        self.create_timer(
-            DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -166,7 +149,7 @@ class ControllerNode(LifecycleNode):
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self._complaint = reason
         self.get_logger().error(f"Not configured. {reason}")
-        self._publish_diagnostics()
+        self._publish_health()
         return TransitionCallbackReturn.FAILURE
 
     def _tick(self) -> None:
@@ -174,7 +157,7 @@ class ControllerNode(LifecycleNode):
             return  # a tick that was due when the timer was taken away
         carried = self._drive.tick()
         if carried is not None:
-            self._publish_decision(carried)
+            self._reports.publish_decision(carried, self._drive)
         if self._server is not None:
             self._server.watch(carried)
         success_value = number(self, "success_value")
@@ -185,37 +168,10 @@ class ControllerNode(LifecycleNode):
         if said != self._said:
             self._said = said
             self.get_logger().info(f"{controller.state.value}" + (f": {controller.fault}" if controller.fault else ""))
-            self._publish_diagnostics()
+            self._publish_health()
 
-    def _publish_decision(self, carried: Carried) -> None:
-        assert self._drive is not None
-        clock, names = self._drive.clock, self._drive.robot.interface.action_names
-        if self._scores is not None and ActionScores is not None:
-            message = ActionScores()
-            fill_scores(
-                message,
-                carried.decision,
-                action_names=names,
-                instruction=carried.instruction,
-                stamp_s=clock.stamp_s(carried.taken_s),
-                observation_stamp_s=clock.stamp_s(carried.observation_s),
-                observation_age_s=carried.taken_s - carried.observation_s,
-            )
-            self._scores.publish(message)
-        if carried.picture is not None and self._annotated.get_subscription_count() > 0:
-            message = Image()
-            message.header.stamp = stamp_at(clock.stamp_s(carried.observation_s))
-            fill_image(message, annotated(carried.picture.rgb(), carried.decision, names, carried.instruction))
-            self._annotated.publish(message)
-
-    def _publish_diagnostics(self) -> None:
-        if self._drive is None:
-            health = Health(None, self._complaint, None, "", NAN, {}, None, NAN, NAN)
-        else:
-            health = self._drive.health()
-        stamp_s = self.get_clock().now().nanoseconds / 1e9
-        name = self.get_fully_qualified_name()
-        self._diagnostics.publish(diagnostic_array(health, node_name=name, stamp_s=stamp_s))
+    def _publish_health(self) -> None:
+        self._reports.publish_health(self._drive, self._complaint)
 
     def _answer(self, act, response: Trigger.Response) -> Trigger.Response:
         try:
