@@ -11,10 +11,11 @@ check: ros
 	@.venv/bin/ruff check .
 	@.venv/bin/pyright --pythonpath .venv/bin/python
 
-bench: set-up
+bench: ros
 	@.venv/bin/qsft bench data
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
+	@.venv/bin/qsft bench ros
 
 # 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
 fuzz: set-up

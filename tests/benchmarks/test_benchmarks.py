@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vlm_qsft.cli.bench import SUBJECTS, load_benchmark
@@ -41,3 +42,14 @@ def test_the_record_of_a_decision_holds_every_extraction_and_its_ratio_to_sft(
     for row, (name, policy) in zip(rows, record["policies"].items(), strict=True):
         assert row.startswith(name)
         assert f"{policy['ratio_to_sft']:.2f} x SFT [" in row
+
+
+def test_the_regularity_of_commands_is_the_difference_of_their_gaps_from_the_control_period() -> None:
+    # Before the window; then gaps of 100, 104 and 97 ms; after the window. The third and the fifth command move.
+    came = np.array([(0.95, 0.0), (1.0, 0.0), (1.1, 0.2), (1.204, 0.0), (1.301, 0.1), (1.5, 0.3)])
+    numbers = load_benchmark("ros").regularity(came, 1.0, 1.4)
+    assert (numbers["commands"], numbers["commands_expected"]) == (4, 4)
+    assert numbers["period_mean_ms"] == pytest.approx(301 / 3, abs=1e-3)
+    assert numbers["jitter_p50_ms"] == pytest.approx(3.0)  # of 0, 3 and 4
+    assert numbers["jitter_max_ms"] == pytest.approx(4.0)
+    assert numbers["moving_share"] == 0.5

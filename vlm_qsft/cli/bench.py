@@ -16,7 +16,7 @@ SUBJECTS = {
     "data": "our reader against LeRobotDataset on the same files",
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
-    "ros": "the control period of the ROS node under load, and success over ROS against success without",
+    "ros": "the control period of the ROS controller under two cameras and joint states",
     "convert": "reading RLDS, converting Bridge against LeRobot's own writer, memory of a long stream",
 }
 

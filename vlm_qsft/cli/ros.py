@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.arguments import CommandParser, one_of, place
 from vlm_qsft.errors import InvalidSetting, MissingDependency
 
 ACTIONS = ("doctor",)
@@ -20,9 +19,13 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("action", type=one_of("action", ACTIONS), metavar="doctor", help="what to do")
     parser.add_argument(
-        "--parameters", type=Path, action="append", default=[], help="parameter file of the controller; may be repeated"
+        "--parameters",
+        type=place,
+        action="append",
+        default=[],
+        help="parameter file of the controller; repeatable",
     )
-    parser.add_argument("--checkpoint", type=Path, help="checkpoint folder that is going to drive the robot")
+    parser.add_argument("--checkpoint", type=place, help="checkpoint folder that is going to drive the robot")
     parser.add_argument("--remap", action="append", default=[], metavar="FROM:=TO", help="as the controller gets it")
     parser.add_argument("--sim-time", action="store_true", help="the controller will set use_sim_time")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long to listen")
