@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,11 @@ def record_bag(folder: Path, log: Path) -> list[str]:
     try:
         with BringUp(log, "simulator_demonstrations", **arguments) as robot:
             try:
-                wait(node, lambda: robot.log.count("Recording /") == 5, "the recorder hearing every topic")
+                wait(node, robot, lambda: robot.log.count("Recording /") == 5, "the recorder hearing every topic")
                 assert reset.wait_for_service(timeout_sec=PATIENCE_S)
                 future = reset.call_async(Trigger.Request())
-                wait(node, lambda: count_ends(markers) == N_EPISODES, "the end of the episodes")
-                wait(node, lambda: robot.log.count("Recorded the marker") == len(markers), "the recorder")
+                wait(node, robot, lambda: count_ends(markers) == N_EPISODES, "the end of the episodes")
+                wait(node, robot, lambda: robot.log.count("Recorded the marker") == len(markers), "the recorder")
                 answer = future.result()
                 assert answer is not None and answer.success
             except BaseException as error:
@@ -55,9 +56,10 @@ def count_ends(markers: list[str]) -> int:
     return sum(marker in ("success", "failure") for marker in markers)
 
 
-def wait(node: Node, condition, what: str) -> None:
+def wait(node: Node, robot: BringUp, condition: Callable[[], bool], what: str) -> None:
     end = node.get_clock().now().nanoseconds + PATIENCE_S * 10**9
     while not condition():
+        assert robot.process.poll() is None, f"the robot has ended before {what}"
         assert node.get_clock().now().nanoseconds < end, f"{what} did not come"
         rclpy.spin_once(node, timeout_sec=0.2)
 
