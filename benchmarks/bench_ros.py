@@ -111,7 +111,7 @@ def controller_words(chosen: dict[str, Any]) -> list[str]:
         "cameras": CAMERAS,
         "state_sources": [f"joint.{name}.position" for name in JOINTS],
         "control_period_s": PERIOD_S,
-        "while_thinking": "continue",
+        "while_thinking": "wait",  # a machine that other programs keep busy makes no decision late
         "instruction": "swing",
         "seed": 0,
     }
