@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from vlm_qsft.cli.provenance import installed_version, provenance
-from vlm_qsft.errors import MissingDependency
+from vlm_qsft.errors import CommandRefused, MissingDependency
 
 ROOT = Path(__file__).resolve().parents[1]
 PERIOD_S, LARGEST_JITTER_P99_S = 0.1, 0.010
@@ -144,7 +144,11 @@ def save_small_model(folder: Path) -> None:
 
 
 def measure(variables: dict[str, str], chosen: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Return how regularly commands arrive while pictures and joint states stream, and what that costs."""
+    """Return how regularly commands arrive while pictures and joint states stream, and what that costs.
+
+    Raises:
+        CommandRefused: the controller cannot be configured and activated.
+    """
     import psutil
 
     rig = [sys.executable, str(ROOT / "benchmarks" / "ros_rig.py")]
@@ -154,7 +158,8 @@ def measure(variables: dict[str, str], chosen: dict[str, Any], seconds: float) -
         processes = [subprocess.Popen(each, env=variables) for each in words]
         try:
             activate = ["-m", "qsft_bringup.activate_controller", "--ros-args", "-p", "activate:=true"]
-            subprocess.run([sys.executable, *activate], env=variables, check=True)
+            if subprocess.run([sys.executable, *activate], env=variables).returncode != 0:
+                raise CommandRefused("The controller was not activated; what it printed above says why.")
             time.sleep(WARM_UP_S)
             controller = psutil.Process(processes[-1].pid)
             begin_s, used_s = time.monotonic(), _processor_s(controller)
