@@ -39,7 +39,7 @@ MAX_AGE_S = 2.0
 REAL_TIME_PRIORITY = 50
 SCRIPTED = {"policy": "ros_rig:ScriptedPolicy"}
 JOINTS = tuple(f"joint_{number}" for number in range(1, 8))
-CAMERAS = ("front", "wrist")
+CAMERAS: tuple[str, ...] = ("front", "wrist")
 ROS_PACKAGES = ("ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-fastdds")
 
 
@@ -132,7 +132,7 @@ def save_small_model(folder: Path) -> None:
     from vlm_qsft.tokens import ActionTokenizer
 
     torch.manual_seed(0)
-    cameras = dict.fromkeys(CAMERAS, (480, 640))
+    cameras: dict[str, tuple[int, int]] = dict.fromkeys(CAMERAS, (480, 640))
     schema = DatasetSchema(cameras, JOINTS, JOINTS, Fraction(5), robot_type="benchmark")
     ends = np.array([[-0.01], [0.01]], dtype=np.float32) * np.ones(len(JOINTS), dtype=np.float32)
     tokenizer = ActionTokenizer.fit(ends, action_names=JOINTS, n_bins=256)

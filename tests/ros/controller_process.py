@@ -61,18 +61,6 @@ class ControllerProcess(RunningNode):
         self.wait(lambda: expected.items() <= self.last.items(), str(expected))
         return self.last
 
-    def wait_until_it_answers(self) -> None:
-        """Ask until an answer comes: a killed process is believed alive for seconds, and what it is asked is lost."""
-        client = self._node.create_client(GetState, "/controller/get_state")
-        answered: list[object] = []
-
-        def ask_again() -> bool:
-            client.call_async(GetState.Request()).add_done_callback(lambda future: answered.append(future.result()))
-            return bool(answered)
-
-        self.wait(ask_again, "an answer of the restarted node")
-        self._node.destroy_client(client)
-
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition))
         return self.call(ChangeState, "change_state", request).success  # type: ignore[attr-defined]

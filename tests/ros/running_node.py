@@ -47,7 +47,7 @@ class RunningNode:
         self.start()
 
     def start(self) -> None:
-        self._was_ended = False
+        self._was_ended = self._has_answered = False
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"qsft_controller.{self._module}", *self._arguments],
             stdout=self._file,
@@ -78,6 +78,8 @@ class RunningNode:
 
     def call(self, kind: type, name: str, request) -> object:
         """Call a service of the node and return its response."""
+        if not self._has_answered:
+            self._wait_until_it_answers()
         if name not in self._clients:
             self._clients[name] = self._node.create_client(kind, f"/{self._name}/{name}")
         client = self._clients[name]
@@ -86,6 +88,19 @@ class RunningNode:
         future.add_done_callback(lambda _: self.notify())
         self.wait(future.done, f"the answer of {name}")
         return future.result()
+
+    def _wait_until_it_answers(self) -> None:
+        """Ask until an answer comes: an ended process is believed alive for seconds, and what it is asked is lost."""
+        client = self._node.create_client(ListParameters, f"/{self._name}/list_parameters")
+        answered: list[object] = []
+
+        def ask_again() -> bool:
+            client.call_async(ListParameters.Request()).add_done_callback(answered.append)
+            return bool(answered)
+
+        self.wait(ask_again, f"an answer of {self._name}")
+        self._node.destroy_client(client)
+        self._has_answered = True
 
     def say(self, publisher: Publisher, message: Bool | String) -> None:
         """Publish once somebody listens."""
@@ -134,7 +149,5 @@ class RunningNode:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         status = self.process.wait(timeout=PATIENCE_S)
-        # The next process of this name must not be asked through what is left of this one: the question would be lost.
-        self.wait(lambda: self._name not in self._node.get_node_names(), "the end of the node in the graph")
         self._file.close()
         return status

@@ -182,7 +182,6 @@ def test_a_killed_controller_leaves_an_arm_that_comes_to_rest_and_can_be_started
     rig.controller.diagnostics.clear()
     count = len(rig.arm.slide_ways)
     rig.controller.start()
-    rig.controller.wait_until_it_answers()
     rig.controller.drive()
     rig.controller.wait(lambda: len(rig.arm.slide_ways) > count, "a command after the restart")
     first = rig.arm.slide_ways[count].points[0]
