@@ -1,4 +1,4 @@
-.PHONY: demo test check bench fuzz set-up
+.PHONY: demo test test-optional check bench fuzz set-up
 
 demo: set-up
 	@.venv/bin/qsft demo --preset demo --out runs/demo
@@ -6,6 +6,10 @@ demo: set-up
 # One thread per test process: there is one process per core.
 test: set-up
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --dist=loadfile
+
+# What `make test` skips: Ray on a cluster of two nodes, array_record, TensorFlow Datasets.
+test-optional: set-up
+	@scripts/test_optional.sh
 
 check: set-up
 	@.venv/bin/ruff check .

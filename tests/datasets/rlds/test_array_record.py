@@ -93,7 +93,8 @@ def test_block_headers_are_counted_where_a_chunk_crosses_them(offset: int, size:
 
 def test_an_rlds_folder_of_array_records_is_a_source(tmp_path: Path) -> None:
     writer = pytest.importorskip(
-        "array_record.python.array_record_module", reason="The package array_record is not installed (optional)."
+        "array_record.python.array_record_module",
+        reason="array_record is not installed: `make test-optional` runs this test",
     )
     info = {"name": "made", "fileFormat": "array_record", "splits": [{"name": "train", "shardLengths": ["3"]}]}
     write_folder(tmp_path, PLAIN_FEATURES, [], info=info)
