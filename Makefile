@@ -20,9 +20,9 @@ bench: set-up
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
 
-# 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
+# 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. An hour and more.
 fuzz: set-up
-	@QSFT_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --timeout=0 -m fuzz tests/datasets
+	@.venv/bin/python benchmarks/bench_fuzz.py
 
 set-up:
 	@scripts/set_up.sh
