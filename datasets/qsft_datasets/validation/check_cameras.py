@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Result, at_episodes, error, warning
+from qsft_datasets.validation.finding import NAMED_EPISODES, Result, at_episodes, error, warning
 from qsft_datasets.validation.pictures import CameraSample, SampledEpisode
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.features import is_depth, picture_size
@@ -42,7 +42,7 @@ def unreadable(sample: CameraSample) -> Iterator[Result]:
             "Convert these episodes again, or leave the camera out of the mapping.",
             episode=episode,
             frame=frame,
-            episodes=tuple(sorted({problem[0] for problem in sample.problems})[:10]),
+            episodes=tuple(sorted({problem[0] for problem in sample.problems})[:NAMED_EPISODES]),
             count=len(sample.problems),
         )
 
