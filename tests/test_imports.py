@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "processes", "settings_record", "types"}
+_ROOT_MODULES = {"errors", "picture_header", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "picture_header": set(),
     "processes": {"errors"},
     "settings_record": {"errors"},
     "tokens": _ROOT_MODULES,
