@@ -1,13 +1,13 @@
-.PHONY: demo test check bench fuzz set-up
+.PHONY: demo test check bench fuzz ros set-up
 
 demo: set-up
 	@.venv/bin/qsft demo --preset demo --out runs/demo
 
 # One thread per test process: there is one process per core.
-test: set-up
+test: ros
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --dist=loadfile
 
-check: set-up
+check: ros
 	@.venv/bin/ruff check .
 	@.venv/bin/pyright --pythonpath .venv/bin/python
 
@@ -19,6 +19,10 @@ bench: set-up
 # 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
 fuzz: set-up
 	@QSFT_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --timeout=0 -m fuzz tests/datasets
+
+# The nodes and interfaces of ROS 2, where ROS 2 is: 30 s, then only what has changed.
+ros: set-up
+	@.venv/bin/python ros2_ws/build.py --where-possible
 
 set-up:
 	@scripts/set_up.sh

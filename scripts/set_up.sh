@@ -55,6 +55,7 @@ install_in_ci() {
 
 install_in_ci "the ray caster renders instead" libegl1 libegl-mesa0 libgl1-mesa-dri  # software OpenGL without a display
 install_in_ci "the browser tests of the report are skipped" chromium
+install_in_ci "the interfaces of ROS 2 are not built and their tests are skipped" g++
 
 if [ "$(cat "$stamp_file" 2>/dev/null || true)" = "$stamp" ] && [ -x "$venv/bin/qsft" ] && is_python_312 "$venv/bin/python"; then
   exit 0

@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "control": {*_ROOT_MODULES, "policy"},
 }
 ANYTHING = {"report", "cli"}
+NODES = {*_ROOT_MODULES, "images", "policy", "control"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
 DATASETS = {*_ROOT_MODULES, "data", "images"}
 
@@ -47,7 +48,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "cv2": ("vlm_qsft/images.py", "tests"),
     "transformers": ("vlm_qsft/model", "vlm_qsft/training", "tests", "benchmarks"),
     "lerobot": ("plugins", "tests", "benchmarks"),  # the benchmark of our reader measures it
-    "rclpy": ("ros2_ws",),
+    "rclpy": ("ros2_ws", "tests/ros", "benchmarks"),
     # The benchmark of the converters measures it where it is installed.
     "tensorflow": ("tests", "benchmarks"),
     "tensorflow_datasets": ("tests", "benchmarks"),
@@ -97,8 +98,11 @@ def test_every_package_of_the_library_imports_only_what_the_design_allows() -> N
     assert problems == []
 
 
-@pytest.mark.parametrize(("folder", "allowed"), [("sim/qsft_sim", SIMULATION), ("datasets/qsft_datasets", DATASETS)])
-def test_the_simulator_and_the_converters_see_only_their_part_of_the_library(folder: str, allowed: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [("sim/qsft_sim", SIMULATION), ("datasets/qsft_datasets", DATASETS), ("ros2_ws/src", NODES)],
+)
+def test_simulator_converters_and_nodes_see_only_their_part_of_the_library(folder: str, allowed: set[str]) -> None:
     problems = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in source_files(folder)
@@ -121,7 +125,7 @@ def test_the_pure_tensor_functions_import_torch_and_no_other_library() -> None:
 
 def test_confined_packages_are_imported_only_where_they_belong() -> None:
     problems = []
-    for path in source_files("vlm_qsft", "sim", "datasets", "benchmarks", "tests"):
+    for path in source_files("vlm_qsft", "sim", "datasets", "ros2_ws/src", "benchmarks", "tests"):
         place = path.relative_to(ROOT).as_posix()
         for name in imported_names(path):
             places = CONFINED.get(name.split(".")[0])
@@ -133,7 +137,7 @@ def test_confined_packages_are_imported_only_where_they_belong() -> None:
 def test_imports_outside_of_the_tests_are_absolute() -> None:
     problems = [
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in source_files("vlm_qsft", "sim", "datasets", "benchmarks")
+        for path in source_files("vlm_qsft", "sim", "datasets", "ros2_ws/src", "benchmarks")
         for name in imported_names(path)
         if name.startswith(".")
     ]
@@ -173,7 +177,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "doctor"],
+    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "ros", "doctor"],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

@@ -90,5 +90,9 @@ class CommandRefused(QsftError):
     """The controller does not activate or resume: a stale input, an arm outside its limits, a latched stop."""
 
 
+class Unreachable(QsftError):
+    """No position of the joints brings the tool where it should go."""
+
+
 class WorkerLost(QsftError):
     """A worker process was killed from outside; what it had completed is kept."""

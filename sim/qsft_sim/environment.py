@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ STATE_NAMES = (
     *(f"joint_{number}" for number in range(1, N_JOINTS + 1)),
     "finger_opening",
 )
+
+
+StepResult = tuple[dict[str, Any], float, bool, bool, dict[str, Any]]
+"""Observation, reward, terminated, truncated, facts: what Gymnasium's `step` returns."""
 
 
 @dataclass(frozen=True)
@@ -183,11 +187,24 @@ class TabletopEnvironment(gymnasium.Env[dict[str, Any], np.ndarray]):
         self.world.place(scene)
         self._steps = 0
         self._wrong_object = False
-        self._images = self._draw()
+        self._images = self.pictures()
         return self._observation_dictionary(), self._facts(self.world.table_state())
 
-    def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> StepResult:
         """Carry out one action for one control period (0.2 s).
+
+        Raises:
+            ShapeMismatch, NotFinite: the action is not `action_dim` finite numbers.
+        """
+        pieces = self.step_in_pieces(action)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                return end.value
+
+    def step_in_pieces(self, action: np.ndarray) -> Generator[None, None, StepResult]:
+        """Do what `step` does and yield after every tenth of the control period; its result is returned at the end.
 
         Raises:
             ShapeMismatch, NotFinite: the action is not `action_dim` finite numbers.
@@ -203,14 +220,14 @@ class TabletopEnvironment(gymnasium.Env[dict[str, Any], np.ndarray]):
         action = np.clip(action, -1, 1)
         turn = np.zeros(3)
         turn[-1 if self.settings.action_dim == 5 else slice(None)] = action[3:-1] * TURN_SCALE_RAD
-        self.world.command(action[:3] * MOVE_SCALE_M, turn, gripper_open=bool(action[-1] > 0))
+        yield from self.world.command_in_pieces(action[:3] * MOVE_SCALE_M, turn, gripper_open=bool(action[-1] > 0))
         self._steps += 1
         state = self.world.table_state()
         scene = self.scene
         success = task_named(scene.task).followed(state, scene.target, scene.reference)
         self._wrong_object = self._wrong_object or bool(wrongly_handled(state, scene.target))
         truncated = self._steps >= self.settings.max_steps and not success
-        self._images = self._draw()
+        self._images = self.pictures()
         return self._observation_dictionary(), float(success), success, truncated, self._facts(state)
 
     def observation(self) -> Observation:
@@ -226,7 +243,8 @@ class TabletopEnvironment(gymnasium.Env[dict[str, Any], np.ndarray]):
         if self._renderer is not None:
             self._renderer.close()
 
-    def _draw(self) -> dict[str, np.ndarray]:
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Draw what every camera sees at this moment; the caller owns the pictures."""
         if self._renderer is None:
             return {}
         return {camera: self._renderer.render(self.world.state, camera) for camera in self.settings.cameras}

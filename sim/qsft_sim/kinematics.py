@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from qsft_sim.engine import mujoco
 from qsft_sim.model import HOME_JOINTS_RAD, N_JOINTS, TOOL_SITE, build_model
+from vlm_qsft.control.kinematics import Rotation, Vector
 
 # Half a millimetre and a tenth of a degree: well under the 8 mm at which a grasp begins to miss.
 _POSITION_TOLERANCE_M = 5e-4
@@ -19,23 +20,7 @@ _DAMPING = 1e-4
 _POSTURE_GAIN = 0.1
 _MAX_JOINT_STEP_RAD = 0.3
 
-Vector = Float64[np.ndarray, " 3"]
-Rotation = Float64[np.ndarray, "3 3"]
 Joints = Float64[np.ndarray, " 7"]
-
-
-def rotation_from_roll_pitch_yaw(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Rotation:
-    """Return Rz(yaw) Ry(pitch) Rx(roll)."""
-    cx, sx = np.cos(roll_rad), np.sin(roll_rad)
-    cy, sy = np.cos(pitch_rad), np.sin(pitch_rad)
-    cz, sz = np.cos(yaw_rad), np.sin(yaw_rad)
-    return np.array(
-        [
-            [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
-            [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
-            [-sy, cy * sx, cy * cx],
-        ]
-    )
 
 
 class ArmKinematics:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float64
 
 from qsft_sim.engine import mujoco
-from qsft_sim.kinematics import ArmKinematics, rotation_from_roll_pitch_yaw
+from qsft_sim.kinematics import ArmKinematics
 from qsft_sim.model import (
     BODY_SHAPES,
     CAMERAS,
@@ -23,6 +25,7 @@ from qsft_sim.model import (
 )
 from qsft_sim.scene import Scene
 from qsft_sim.tasks import TableState
+from vlm_qsft.control.kinematics import rotation_from_turn, turn_from_rotation
 
 # The tool may not leave this box (m), nor these angles (rad; roll, pitch, yaw): table, own base, wrist limits.
 TOOL_LOW_M = np.array([0.28, -0.34, 0.012])
@@ -105,21 +108,47 @@ class TabletopWorld:
 
     def command(self, move_m: np.ndarray, turn_rad: np.ndarray, *, gripper_open: bool) -> None:
         """Move the commanded tool pose by a difference, kept inside the workspace, and let one control period pass."""
+        for _ in self.command_in_pieces(move_m, turn_rad, gripper_open=gripper_open):
+            pass
+
+    def command_in_pieces(self, move_m: np.ndarray, turn_rad: np.ndarray, *, gripper_open: bool) -> Iterator[None]:
+        """Do what `command` does and yield after every tenth of the control period, the last one included."""
         self.tool_target_m = np.clip(self.tool_target_m + move_m, TOOL_LOW_M, TOOL_HIGH_M)
         self.tool_turn_rad = np.clip(self.tool_turn_rad + turn_rad, -TOOL_TURN_RAD, TOOL_TURN_RAD)
         self.gripper_open = gripper_open
-        control = self.state.ctrl
-        before = control[:N_JOINTS].copy()
-        rotation = rotation_from_roll_pitch_yaw(*self.tool_turn_rad) @ _TOOL_DOWN
+        before = self.state.ctrl[:N_JOINTS].copy()
+        rotation = rotation_from_turn(self.tool_turn_rad) @ _TOOL_DOWN
         after = self._kinematics.inverse(self.tool_target_m, rotation, before)
-        control[_FINGER] = FINGER_TRAVEL_M if gripper_open else 0.0
         for piece in range(1, _PIECES + 1):
-            control[:N_JOINTS] = before + (after - before) * min(1.0, piece / (_PIECES * _ARRIVAL))
-            mujoco.mj_step(self.model, self.state, self._steps_per_piece)
+            joints_rad = before + (after - before) * min(1.0, piece / (_PIECES * _ARRIVAL))
+            self._advance(joints_rad, FINGER_TRAVEL_M if gripper_open else 0.0)
+            yield
+
+    def drive(self, joints_rad: Float64[np.ndarray, " 7"], finger_m: float) -> None:
+        """Give every joint its set point and let a tenth of the control period pass; the commanded pose follows.
+
+        Args:
+            joints_rad: set points of the arm.
+            finger_m: way of each finger from the middle; more than half of the way counts as open.
+        """
+        self._advance(joints_rad, finger_m)
+        self.tool_target_m, rotation = self._kinematics.forward(self.state.ctrl[:N_JOINTS])
+        self.tool_turn_rad = turn_from_rotation(rotation @ _TOOL_DOWN.T)
+        self.gripper_open = finger_m > FINGER_TRAVEL_M / 2
+
+    def _advance(self, joints_rad: Float64[np.ndarray, " 7"], finger_m: float) -> None:
+        self.state.ctrl[:N_JOINTS] = joints_rad
+        self.state.ctrl[_FINGER] = finger_m
+        mujoco.mj_step(self.model, self.state, self._steps_per_piece)
         # mj_step leaves body and camera poses one time step behind the joints.
         mujoco.mj_kinematics(self.model, self.state)
         mujoco.mj_comPos(self.model, self.state)
         mujoco.mj_camlight(self.model, self.state)
+
+    @property
+    def piece_s(self) -> float:
+        """How long `drive` lets time pass, seconds."""
+        return self._steps_per_piece * TIMESTEP_S
 
     @property
     def tool_position_m(self) -> Float64[np.ndarray, " 3"]:
@@ -130,6 +159,26 @@ class TabletopWorld:
     def joints_rad(self) -> Float64[np.ndarray, " 7"]:
         """Measured joint angles."""
         return self.state.qpos[:N_JOINTS].copy()
+
+    @property
+    def joint_velocities_rad_s(self) -> Float64[np.ndarray, " 7"]:
+        """Measured speed of every joint."""
+        return self.state.qvel[:N_JOINTS].copy()
+
+    @property
+    def joint_targets_rad(self) -> Float64[np.ndarray, " 7"]:
+        """Set points of the joints."""
+        return self.state.ctrl[:N_JOINTS].copy()
+
+    @property
+    def finger_target_m(self) -> float:
+        """Set point of one finger's way from the middle."""
+        return float(self.state.ctrl[_FINGER])
+
+    @property
+    def finger_velocity_m_s(self) -> float:
+        """Measured speed of one finger."""
+        return float(self.state.qvel[_FINGER])
 
     @property
     def finger_opening_m(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vlm_qsft.control import MEASUREMENT, Controller, ControllerState, FaultKind, VectorInput
+from vlm_qsft.control import MEASUREMENT, Controller, ControllerState, Fault, FaultKind, VectorInput
 from vlm_qsft.errors import CommandRefused, InvalidSetting
 
 from .rig import INPUTS, LIMITS, MAPPING, PERIOD_S, TIMES, Rig, decision
@@ -258,3 +258,44 @@ def test_a_controller_without_a_measurement_of_every_axis_is_refused():
         Controller(mapping=MAPPING, settings=TIMES, inputs=wrong)
     with pytest.raises(InvalidSetting, match="got none"):
         Controller(mapping=MAPPING, settings=TIMES, inputs=INPUTS[1:])
+
+
+def test_what_passes_between_an_observation_and_its_decision_is_left_out_by_the_stamp_of_the_observation():
+    rig = Rig(replace(TIMES, execute_steps=2, while_thinking="continue", decision_timeout_s=2.0)).activated()
+    rig.decide([[1.0, 0, 0]] * 4)
+    for _ in range(8):
+        rig.tick()
+    request = rig.ask()
+    for _ in range(2):
+        rig.tick()
+    # The picture came 0.1 s after the question: the goal then was half a step farther.
+    seen = rig.controller.note_observation(request, rig.now_s, rig.position)
+    assert seen is not None
+    assert (seen.requested_s, seen.observed_s) == (request.requested_s, rig.now_s)
+    assert seen.goal[0] == pytest.approx(0.125, abs=1e-6)
+    for _ in range(6):
+        rig.tick()
+    # 0.3 s after the observation the second of two steps is still ahead; counted from the question both have passed.
+    assert rig.controller.receive_decision(seen, decision([[-1.0, 0, 0]] * 2), rig.now_s)
+    assert rig.controller.state is ControllerState.ACTIVE
+    for _ in range(20):
+        rig.tick()
+    assert rig.position[0] == pytest.approx(0.125 - 2 * 0.05, abs=1e-4)
+
+
+def test_a_question_that_is_no_longer_open_has_no_observation():
+    rig = Rig().activated()
+    request = rig.ask()
+    rig.controller.set_instruction("something else", rig.now_s)
+    assert rig.controller.note_observation(request, rig.now_s, rig.position) is None
+
+
+def test_a_fault_from_outside_holds_with_its_reason():
+    rig = Rig().moving()
+    rig.controller.receive_fault(Fault(FaultKind.UNREADABLE_INPUT, "Input 'front' cannot be read."))
+    command = rig.tick()
+    assert command is not None
+    assert (command.kind, command.reason) == (
+        "hold",
+        Fault(FaultKind.UNREADABLE_INPUT, "Input 'front' cannot be read."),
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qsft_sim.kinematics import ArmKinematics, rotation_from_roll_pitch_yaw
+from qsft_sim.kinematics import ArmKinematics
 from qsft_sim.model import HOME_JOINTS_RAD
+from vlm_qsft.control.kinematics import rotation_from_turn
 
 # Modified Denavit-Hartenberg table of the Franka Panda: a, d, alpha of joints 1 to 7 (Franka's documentation).
 PANDA = (
@@ -44,7 +45,7 @@ def test_inverse_kinematics_brings_the_tool_within_a_millimetre_of_any_pose_over
     generator = np.random.default_rng(seed)
     arm = ArmKinematics()
     position = generator.uniform([0.36, -0.24, 0.02], [0.64, 0.24, 0.2])
-    rotation = rotation_from_roll_pitch_yaw(0, 0, generator.uniform(-0.7, 0.7)) @ np.diag([1.0, -1.0, -1.0])
+    rotation = rotation_from_turn(np.array([0, 0, generator.uniform(-0.7, 0.7)])) @ np.diag([1.0, -1.0, -1.0])
     joints = HOME_JOINTS_RAD
     for _ in range(4):  # a control step moves 5 cm; a whole table away may take more iterations than one call has
         joints = arm.inverse(position, rotation, joints)
@@ -66,4 +67,6 @@ def test_roll_pitch_yaw_are_applied_in_that_order_about_fixed_axes() -> None:
     about_x = np.array([[1, 0, 0], [0, np.cos(roll), -np.sin(roll)], [0, np.sin(roll), np.cos(roll)]])
     about_y = np.array([[np.cos(pitch), 0, np.sin(pitch)], [0, 1, 0], [-np.sin(pitch), 0, np.cos(pitch)]])
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
-    np.testing.assert_allclose(rotation_from_roll_pitch_yaw(roll, pitch, yaw), about_z @ about_y @ about_x, atol=1e-12)
+    np.testing.assert_allclose(
+        rotation_from_turn(np.array([roll, pitch, yaw])), about_z @ about_y @ about_x, atol=1e-12
+    )

@@ -12,7 +12,7 @@ from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.evaluation import Evaluator, evaluate
 from qsft_sim.examples import write_examples
 from qsft_sim.seeds import EVALUATION, TUNING
-from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker, policy_settings, store_choice
+from vlm_qsft.cli.policy_loading import policy_settings, store_choice
 from vlm_qsft.cli.preset_settings import model_settings, token_settings, train_settings
 from vlm_qsft.cli.progress import NamedProgress, ProgressLine, duration
 from vlm_qsft.cli.record import record_data
@@ -22,6 +22,7 @@ from vlm_qsft.cli.usage_meter import UsageMeter
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.policy import POLICY_FILE, PolicySettings
+from vlm_qsft.policy.loading import chosen_settings, describe, policy_maker
 from vlm_qsft.presets import DemoPreset
 from vlm_qsft.report import write_report
 from vlm_qsft.training import train_behavior, train_q

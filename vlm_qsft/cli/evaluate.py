@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
     from qsft_sim.evaluation import evaluate
     from qsft_sim.seeds import EVALUATION, TUNING
     from qsft_sim.statistics import summarise
-    from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker
     from vlm_qsft.model import load_checkpoint
     from vlm_qsft.policy import QPolicy
+    from vlm_qsft.policy.loading import chosen_settings, describe, policy_maker
     from vlm_qsft.training.device import resolve_device
 
     checkpoint = load_checkpoint(arguments.checkpoint, "cpu")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlm_qsft.cli.policy_loading import chosen_settings
 from vlm_qsft.cli.table import table
 from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
 from vlm_qsft.policy import POLICY_FILE
+from vlm_qsft.policy.loading import chosen_settings
 from vlm_qsft.settings_record import flat
 
 

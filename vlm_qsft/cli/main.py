@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
     "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
     "bench": "measure the reader, a training step, a decision or a conversion",
+    "ros": "check a robot's topics against its configuration and a checkpoint",
     "doctor": "say what this machine has and what is missing",
 }
 

@@ -13,7 +13,6 @@ from qsft_sim.evaluation import read_results
 from qsft_sim.results import EpisodeResult
 from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
 from qsft_sim.statistics import compare, summarise, summarise_counterfactual
-from vlm_qsft.cli.policy_loading import describe
 from vlm_qsft.cli.provenance import commit, versions
 from vlm_qsft.cli.run_folder import COUNTERFACTUAL_FILE, FINAL_FILE, RunFolder
 from vlm_qsft.cli.table import table
@@ -23,6 +22,7 @@ from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.policy import PolicySettings
+from vlm_qsft.policy.loading import describe
 
 
 def write_summary(folder: RunFolder, policies: Sequence[str], usage: Usage) -> None:

@@ -3,7 +3,8 @@
 from vlm_qsft.control.action_mapping import ActionMapping, AxisAction
 from vlm_qsft.control.chunk_executor import DecisionRequest
 from vlm_qsft.control.command import Command
-from vlm_qsft.control.controller import Controller, ControllerState
+from vlm_qsft.control.controller import Controller
+from vlm_qsft.control.controller_state import ControllerState
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT
 from vlm_qsft.control.instruction import Instruction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Num
@@ -13,8 +13,46 @@ from jaxtyping import Bool, Float64, Int64, Num
 from vlm_qsft.control.limits import RobotLimits
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
-ActionKind = Literal["absolute", "delta_from_goal", "delta_from_measured"]
+ActionKind = Literal["absolute", "delta_from_goal", "delta_from_measured", "switch"]
 Interpolation = Literal["linear", "step"]
+
+
+class GoalMapping(Protocol):
+    """Anything that turns an action chunk into goals of the axes."""
+
+    @property
+    def limits(self) -> RobotLimits:
+        """Of the robot; their order is the order of the goals."""
+        ...
+
+    @property
+    def action_dim(self) -> int:
+        """How many dimensions an action has."""
+        ...
+
+    @property
+    def linear(self) -> Bool[np.ndarray, " axis"]:
+        """Axes whose goals are interpolated; the others take the next goal at once."""
+        ...
+
+    def goals(
+        self,
+        action: Num[np.ndarray, "step action_dim"],
+        *,
+        goal: Float64[np.ndarray, " axis"],
+        measured: Float64[np.ndarray, " axis"],
+    ) -> Float64[np.ndarray, "step axis"]:
+        """Return the goal of every axis after each step, inside the limits.
+
+        Args:
+            action: finite, physical units of the checkpoint.
+            goal: the goals in force when the policy was asked.
+            measured: what was measured then.
+
+        Raises:
+            Unreachable: no position of the axes does what the action asks for.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,6 +64,8 @@ class AxisAction:
         action: name of the action dimension in the checkpoint.
         kind: "absolute"; "delta_from_goal" adds to the goal before it (no drift when the arm sags or lags);
             "delta_from_measured" adds to what was measured when the policy was asked. It must be what the data used.
+            "switch": the upper limit where scale * action + offset is above 0, else the lower one: a gripper that
+            opens or closes.
         scale: axis units per unit of the action.
         offset: axis units.
         interpolation: "linear" between two steps; "step" takes the goal at once (a gripper that opens or closes).
@@ -80,6 +120,7 @@ class ActionMapping:
         unused = set(self.action_names) - {entry.action for entry in self.axis_actions}
         if unused:
             raise InvalidSetting(f"No axis uses the checkpoint's action {', '.join(sorted(unused))}: map it.")
+        check_switches(self.axis_actions, self.limits)
 
     @property
     def action_dim(self) -> int:
@@ -95,7 +136,7 @@ class ActionMapping:
     def _columns(self) -> Int64[np.ndarray, " axis"]:
         return np.array([self.action_names.index(entry.action) for entry in self._ordered], dtype=np.int64)
 
-    @cached_property
+    @property
     def linear(self) -> Bool[np.ndarray, " axis"]:
         """Axes whose goals are interpolated."""
         return np.array([entry.interpolation == "linear" for entry in self._ordered])
@@ -117,7 +158,9 @@ class ActionMapping:
         scale = np.array([entry.scale for entry in self._ordered])
         offset = np.array([entry.offset for entry in self._ordered])
         values = action[:, self._columns].astype(np.float64) * scale + offset
-        absolute = np.array([entry.kind == "absolute" for entry in self._ordered])
+        switch = np.array([entry.kind == "switch" for entry in self._ordered])
+        values = np.where(switch, np.where(values > 0, self.limits.upper, self.limits.lower), values)
+        absolute = switch | np.array([entry.kind == "absolute" for entry in self._ordered])
         from_measured = np.array([entry.kind == "delta_from_measured" for entry in self._ordered])
         before = np.where(from_measured, measured, goal)
         goals = np.empty_like(values)
@@ -126,3 +169,13 @@ class ActionMapping:
             before = np.clip(np.where(absolute, value, before + value), self.limits.lower, self.limits.upper)
             goals[step] = before
         return goals
+
+
+def check_switches(axis_actions: tuple[AxisAction, ...], limits: RobotLimits) -> None:
+    """Check that every switch has two ends. Raises InvalidSetting: an axis without end."""
+    for entry in axis_actions:
+        axis = limits.axes[limits.index(entry.axis)]
+        if entry.kind == "switch" and not (math.isfinite(axis.lower) and math.isfinite(axis.upper)):
+            raise InvalidSetting(
+                f"Axis '{entry.axis}' is a switch and needs finite limits: it goes from one to the other."
+            )

@@ -1,22 +1,23 @@
 """When to ask the policy, and which steps of its answer are still to be executed.
 
 What has been consumed of a chunk is measured, never estimated: a chunk begins when it arrives ("wait") or when its
-question was asked ("continue"), on the control clock, and steps whose time has passed are left out.
+observation was made ("continue"), on the control clock, and steps whose time has passed are left out.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from vlm_qsft.control import safety
-from vlm_qsft.control.action_mapping import ActionMapping
+from vlm_qsft.control.action_mapping import GoalMapping
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.motion_plan import MotionPlan, plan_through
 from vlm_qsft.control.settings import ControlSettings
+from vlm_qsft.errors import Unreachable
 from vlm_qsft.types import Decision
 
 ARRIVED = 1e-4
@@ -34,13 +35,15 @@ class DecisionRequest:
         sequence: tells an outdated answer from the awaited one.
         instruction: to act upon.
         requested_s: the observation must be from this time or later, seconds on the control clock.
-        goal: goals of the axes at this time, from which deltas count.
-        measured: measured position of the axes at this time.
+        observed_s: when the observation was made; `requested_s` until `Controller.note_observation` says it.
+        goal: goals of the axes at the time of the observation, from which deltas count.
+        measured: measured position of the axes at that time.
     """
 
     sequence: int
     instruction: str
     requested_s: float
+    observed_s: float
     goal: Float64[np.ndarray, " axis"]
     measured: Float64[np.ndarray, " axis"]
 
@@ -48,7 +51,7 @@ class DecisionRequest:
 class ChunkExecutor:
     """The goals in force, the plan through them, and the one open question to the policy."""
 
-    def __init__(self, mapping: ActionMapping, settings: ControlSettings) -> None:
+    def __init__(self, mapping: GoalMapping, settings: ControlSettings) -> None:
         """Start without a goal; call `rest` before anything else."""
         self._mapping = mapping
         self._settings = settings
@@ -88,9 +91,15 @@ class ChunkExecutor:
     def ask(self, instruction: str, now_s: float, measured: Float64[np.ndarray, " axis"]) -> DecisionRequest:
         """Open a question."""
         self._sequence += 1
-        self._open = DecisionRequest(self._sequence, instruction, now_s, self.at(now_s)[0], measured)
+        self._open = DecisionRequest(self._sequence, instruction, now_s, now_s, self.at(now_s)[0], measured)
         self._unasked_since_s = None
         return self._open
+
+    def note_observation(
+        self, request: DecisionRequest, observed_s: float, measured: Float64[np.ndarray, " axis"]
+    ) -> DecisionRequest:
+        """Return the open question as of the moment its observation was made: what passes until the answer counts."""
+        return replace(request, observed_s=observed_s, goal=self.at(observed_s)[0], measured=measured)
 
     def is_open(self, request: DecisionRequest) -> bool:
         """Tell whether this is the question that waits for an answer."""
@@ -129,17 +138,22 @@ class ChunkExecutor:
     def _plan_chunk(
         self, request: DecisionRequest, decision: Decision, now_s: float, position: Float64[np.ndarray, " axis"]
     ) -> Fault | None:
-        goals = self._mapping.goals(decision.action, goal=request.goal, measured=request.measured)
+        try:
+            goals = self._mapping.goals(decision.action, goal=request.goal, measured=request.measured)
+        except Unreachable as error:
+            return safety.fault_from_error(error)
         step_s, executed = self._settings.step_s, min(self._settings.execute_steps, len(goals))
         if self._settings.while_thinking == "wait":
             goals, start_s = goals[:executed], now_s
         else:
-            start_s = request.requested_s
+            start_s = request.observed_s
         times_s = start_s + step_s * np.arange(1, len(goals) + 1)
         ahead = times_s > now_s + ROUNDING_S
         if not ahead.any():
             late_s = now_s - start_s
-            text = f"All {len(goals)} steps of the decision had passed when it came {late_s:.3f} s after its question."
+            text = (
+                f"All {len(goals)} steps of the decision had passed when it came {late_s:.3f} s after its observation."
+            )
             return Fault(FaultKind.LATE_DECISION, text)
         fault = safety.check_goal_jumps(goals[ahead], position, self._mapping.limits)
         if fault is None:

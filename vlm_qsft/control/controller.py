@@ -8,15 +8,15 @@ Every time is seconds on one steady clock. Call it from one thread; `emergency_s
 
 from __future__ import annotations
 
-from enum import StrEnum
 from threading import Lock
 
 import numpy as np
 
 from vlm_qsft.control import safety
-from vlm_qsft.control.action_mapping import ActionMapping
+from vlm_qsft.control.action_mapping import GoalMapping
 from vlm_qsft.control.chunk_executor import ChunkExecutor, DecisionRequest
 from vlm_qsft.control.command import Command
+from vlm_qsft.control.controller_state import ControllerState, idle_reason
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT, Inputs
 from vlm_qsft.control.instruction import Instruction
@@ -29,15 +29,6 @@ from vlm_qsft.errors import CommandRefused, QsftError
 from vlm_qsft.types import Decision
 
 
-class ControllerState(StrEnum):
-    """Where the controller stands."""
-
-    INACTIVE = "inactive"
-    ACTIVE = "active"
-    HOLDING = "holding"
-    STOPPED = "stopped"
-
-
 class Controller:
     """Turns decisions into commands that are always safe to send.
 
@@ -48,7 +39,7 @@ class Controller:
     def __init__(
         self,
         *,
-        mapping: ActionMapping,
+        mapping: GoalMapping,
         settings: ControlSettings,
         inputs: tuple[VectorInput | CameraInput, ...],
         workspace: Workspace | None = None,
@@ -170,10 +161,19 @@ class Controller:
         self._enter_hold(self._inputs.receive_vector(name, values, now_s, stamp_s=stamp_s, age_s=age_s))
 
     def receive_picture(
-        self, name: str, picture: np.ndarray, now_s: float, *, stamp_s: float | None = None, age_s: float = 0.0
+        self,
+        name: str,
+        picture: np.ndarray,
+        now_s: float,
+        *,
+        stamp_s: float | None = None,
+        age_s: float = 0.0,
+        fingerprint: int | None = None,
     ) -> None:
         """Take a camera's picture; see `Watchdog.receive_picture`. Raises UnknownName."""
-        self._enter_hold(self._inputs.receive_picture(name, picture, now_s, stamp_s=stamp_s, age_s=age_s))
+        self._enter_hold(
+            self._inputs.receive_picture(name, picture, now_s, stamp_s=stamp_s, age_s=age_s, fingerprint=fingerprint)
+        )
 
     def request_decision(self, now_s: float) -> DecisionRequest | None:
         """Return a question for the policy when it is time to think, else None. One is open at a time."""
@@ -185,6 +185,20 @@ class Controller:
         if not self._executor.wants_decision(now_s, self._motion.position):
             return None
         return self._executor.ask(self._instruction.text, now_s, measured)
+
+    def note_observation(
+        self, request: DecisionRequest, observed_s: float, measured: np.ndarray
+    ) -> DecisionRequest | None:
+        """Return the question as of the moment its observation was made, to be answered instead; None when not open.
+
+        Args:
+            request: from `request_decision`.
+            observed_s: stamp of the observation on the control clock, not before the question.
+            measured: position of every axis in that observation.
+        """
+        if not self._is_open(request):
+            return None
+        return self._executor.note_observation(request, observed_s, np.asarray(measured, dtype=np.float64))
 
     def receive_decision(self, request: DecisionRequest, decision: Decision, now_s: float) -> bool:
         """Take the answer of the policy. Returns False, changing nothing, when the question is no longer open."""
@@ -199,6 +213,10 @@ class Controller:
             return False
         self._enter_hold(safety.fault_from_error(error))
         return True
+
+    def receive_fault(self, fault: Fault) -> None:
+        """Take what went wrong outside of this controller: an unreadable picture, a thread that died. Holds."""
+        self._enter_hold(fault)
 
     def tick(self, now_s: float) -> Command | None:
         """Return the command for this control period; None when nothing is to be sent (inactive and at rest)."""
@@ -216,7 +234,9 @@ class Controller:
             self._motion = None
             return None
         self._motion = brake(self._motion, self.limits, duration_s=duration_s)
-        return Command("hold", self._motion.position, self._motion.velocity, now_s, self._hold_reason())
+        return Command(
+            "hold", self._motion.position, self._motion.velocity, now_s, self.fault or idle_reason(self.state)
+        )
 
     def _ready(self, now_s: float) -> Motion:
         """Return rest at the measured position. Raises CommandRefused: something forbids to move from there."""
@@ -283,10 +303,3 @@ class Controller:
 
     def _is_open(self, request: DecisionRequest) -> bool:
         return self.state is ControllerState.ACTIVE and self._executor.is_open(request)
-
-    def _hold_reason(self) -> Fault:
-        if self.fault is not None:
-            return self.fault
-        if self.state is ControllerState.INACTIVE:
-            return Fault(FaultKind.OPERATOR, "The controller was deactivated.")
-        return Fault(FaultKind.NO_INSTRUCTION, "The controller is active and waits for an instruction.")

@@ -17,6 +17,7 @@ class FaultKind(StrEnum):
     STALE_INPUT = "stale_input"
     FROZEN_PICTURE = "frozen_picture"
     BLANK_PICTURE = "blank_picture"
+    UNREADABLE_INPUT = "unreadable_input"
     CLOCK_BACKWARDS = "clock_backwards"
     LATE_TICK = "late_tick"
     LATE_DECISION = "late_decision"

@@ -75,9 +75,16 @@ class Inputs:
         return fault
 
     def receive_picture(
-        self, name: str, picture: np.ndarray, now_s: float, *, stamp_s: float | None, age_s: float
+        self,
+        name: str,
+        picture: np.ndarray,
+        now_s: float,
+        *,
+        stamp_s: float | None,
+        age_s: float,
+        fingerprint: int | None,
     ) -> Fault | None:
         """Take a camera's picture; see `Watchdog.receive_picture`. Raises UnknownName."""
         return self._watchdog.receive_picture(
-            name, picture, now_s, stamp_s=stamp_s, age_s=age_s, position=self._measured
+            name, picture, now_s, stamp_s=stamp_s, age_s=age_s, position=self._measured, fingerprint=fingerprint
         )

@@ -12,11 +12,13 @@ from jaxtyping import Float64
 
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.limits import RobotLimits
-from vlm_qsft.errors import QsftError
+from vlm_qsft.errors import QsftError, Unreachable
 
 
 def fault_from_error(error: QsftError) -> Fault:
-    """Turn what a policy raised instead of deciding into a reason to hold."""
+    """Turn what was raised on the way from a policy to the arm into a reason to hold."""
+    if isinstance(error, Unreachable):
+        return Fault(FaultKind.OUTSIDE_WORKSPACE, str(error))
     return Fault(FaultKind.POLICY_ERROR, f"{type(error).__name__}: {error}")
 
 

@@ -143,6 +143,7 @@ class Watchdog:
         stamp_s: float | None = None,
         age_s: float = 0.0,
         position: Float64[np.ndarray, " axis"] | None = None,
+        fingerprint: int | None = None,
     ) -> Fault | None:
         """Note the arrival of a picture, uint8; see `receive_vector`.
 
@@ -153,6 +154,8 @@ class Watchdog:
             stamp_s: the sender's stamp; only its order is judged.
             age_s: how old the picture was on arrival.
             position: measured axes now, to tell a frozen picture from a resting scene.
+            fingerprint: differs when the picture differs, where the sender has it cheaper than from `picture`: of the
+                compressed bytes. None: computed from `picture`.
 
         Raises:
             UnknownName: no camera of this name is watched.
@@ -164,7 +167,8 @@ class Watchdog:
         fault = self._receive(name, fault, now_s, stamp_s, age_s)
         if fault is None:
             record = self._records[name]
-            fingerprint = zlib.crc32(np.ascontiguousarray(picture))
+            if fingerprint is None:
+                fingerprint = zlib.crc32(np.ascontiguousarray(picture))
             # While no position is known yet, the resting place is not known either: take the first one that comes.
             if fingerprint != record.fingerprint:
                 record.fingerprint, record.changed_s, record.position_at_change = fingerprint, now_s, position

@@ -14,6 +14,7 @@ from torch import Tensor
 from vlm_qsft.errors import InvalidSetting, NotFinite, QsftError
 from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
 from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
+from vlm_qsft.policy.interface import PolicyInterface
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
 from vlm_qsft.types import Decision, Observation
@@ -86,6 +87,13 @@ class Decider:
         assert encoder is not None
         self._encoder = encoder
         self._remainder = checkpoint.metadata.get("train", {}).get("remainder", "dummy")
+
+    @property
+    def interface(self) -> PolicyInterface:
+        """What the checkpoint's data set declares, less the cameras that its model does not look through."""
+        schema = self.checkpoint.schema
+        cameras = tuple(self.checkpoint.spec.cameras)
+        return PolicyInterface(cameras, schema.state_names, schema.action_names, float(1 / schema.fps))
 
     def begin(self, instruction: str, *, seed: int | None) -> Episode:
         """Return a new episode; `seed` fixes every random draw in it.

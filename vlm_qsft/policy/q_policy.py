@@ -52,10 +52,8 @@ class QPolicy:
 
     @property
     def interface(self) -> PolicyInterface:
-        """What the checkpoint's data set declares, less the cameras that its model does not look through."""
-        schema = self.checkpoint.schema
-        cameras = tuple(self.checkpoint.spec.cameras)
-        return PolicyInterface(cameras, schema.state_names, schema.action_names, float(1 / schema.fps))
+        """What it sees and does."""
+        return self.decider.interface
 
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` fixes every random draw until the next reset.

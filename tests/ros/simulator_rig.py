@@ -1,0 +1,86 @@
+"""The simulated robot and a controller with a scripted policy, each in a process of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rclpy
+from controller_process import ControllerProcess
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from running_node import RunningNode
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+CONFIG = Path(__file__).resolve().parents[2] / "ros2_ws/src/qsft_bringup/config"
+FASTEST_AT_REST = 1e-9
+
+
+class SimulatorRig:
+    """Both processes, and a node that hears what the arm is told and where it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.changed = threading.Condition()
+        self.node: Node = rclpy.create_node("observer")
+        self.commands: list[JointTrajectory] = []
+        self.positions: list[float] = []
+        self.node.create_subscription(JointTrajectory, "/joint_trajectory", self._note_command, 10)
+        self.node.create_subscription(JointState, "/joint_states", self._note_joints, qos_profile_sensor_data)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+        words = ["--params-file", str(CONFIG / "simulator.sim_robot.yaml"), "-p", "wait_for_commands:=true"]
+        words += ["-p", "fault_delay_s:=3.0", "-p", "time_limit_s:=100000.0"]
+        self.robot = RunningNode(
+            self.node, self.changed, folder / "robot.log", *words, module="sim_robot_node", name="sim_robot"
+        )
+        parameters = CONFIG / "simulator.yaml"
+        words = ["-p", "policy:=sway_policy:SwayPolicy", "-p", "use_sim_time:=true", "-p", "max_tick_gap_s:=5.0"]
+        self.controller = ControllerProcess(
+            self.node, self.changed, folder / "controller.log", *words, parameters=parameters
+        )
+
+    def _note_command(self, message: JointTrajectory) -> None:
+        with self.changed:
+            self.commands.append(message)
+            self.changed.notify_all()
+
+    def _note_joints(self, message: JointState) -> None:
+        with self.changed:
+            self.positions = list(message.position)
+            self.changed.notify_all()
+
+    def wait_for_motion(self) -> None:
+        """Wait until a command that comes from now on moves a joint."""
+        count = len(self.commands)
+        self.controller.wait(lambda: any(speed(each) > 0.05 for each in self.commands[count:]), "motion")
+
+    def wait_for_rest(self) -> None:
+        """Wait until the newest command is at rest, and the arm where it says."""
+        self.controller.wait(lambda: self.commands and speed(self.commands[-1]) < FASTEST_AT_REST, "rest")
+
+    def close(self) -> None:
+        self.controller.close()
+        self.robot.close()
+        self._executor.shutdown(timeout_sec=5)
+        self._thread.join(timeout=5)
+        self.node.destroy_node()
+
+
+def speed(command: JointTrajectory) -> float:
+    """Return the largest speed in the first point of a command, rad/s."""
+    return max(abs(velocity) for velocity in next(iter(command.points)).velocities)
+
+
+@contextmanager
+def simulator_rig(folder: Path) -> Iterator[SimulatorRig]:
+    rig = SimulatorRig(folder)
+    try:
+        yield rig
+    finally:
+        rig.close()

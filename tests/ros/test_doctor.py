@@ -1,0 +1,87 @@
+"""`qsft ros doctor` as a user calls it, on the simulated robot over DDS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: make test installs it")
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from running_node import PATIENCE_S, RunningNode
+from simulator_rig import CONFIG
+
+pytestmark = [pytest.mark.usefixtures("ros"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def robot(tmp_path_factory: pytest.TempPathFactory, ros: None) -> Iterator[RunningNode]:
+    node = rclpy.create_node("caller")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    words = ["--params-file", str(CONFIG / "simulator.sim_robot.yaml"), "-p", "time_limit_s:=100000.0"]
+    log = tmp_path_factory.mktemp("robot") / "log.txt"
+    process = RunningNode(node, threading.Condition(), log, *words, module="sim_robot_node", name="sim_robot")
+    try:
+        process.parameter("task")  # answers once it runs
+        yield process
+    finally:
+        process.close()
+        executor.shutdown(timeout_sec=5)
+        thread.join(timeout=5)
+        node.destroy_node()
+
+
+def doctor(*words: str, parameters: Path = CONFIG / "simulator.yaml") -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "vlm_qsft.cli.main", "ros", "doctor", "--parameters", str(parameters)]
+    return subprocess.run([*program, *words], capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def test_a_robot_that_fits_is_told_so(robot: RunningNode) -> None:
+    told = doctor("--sim-time")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "The controller can be configured and activated." in told.stdout
+    for topic in ("/joint_states", "/camera/front/image_raw", "/camera/wrist/image_raw", "/joint_trajectory"):
+        assert any(line.startswith("ok") and topic in line for line in told.stdout.splitlines()), told.stdout
+    assert "fault" not in told.stdout
+
+
+def test_a_clock_that_the_controller_would_not_follow_is_a_fault(robot: RunningNode) -> None:
+    told = doctor()
+    assert told.returncode == 2
+    assert any(line.startswith("fault") and "use_sim_time" in line for line in told.stdout.splitlines()), told.stdout
+    assert told.stderr.count("\n") == 1 and "forbid to activate" in told.stderr
+
+
+def test_a_camera_that_sends_nothing_and_joints_of_another_name_are_faults(robot: RunningNode, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    text = (CONFIG / "simulator.yaml").read_text()
+    other.write_text(text.replace("joint_7", "wrist_3_joint"))
+    assert robot.set_parameter("fault.wrist", "dropped")
+    try:
+        told = doctor("--sim-time", parameters=other)
+    finally:
+        assert robot.set_parameter("fault.wrist", "none")
+    faults = [line for line in told.stdout.splitlines() if line.startswith("fault")]
+    assert told.returncode == 2
+    assert any("/camera/wrist/image_raw" in line for line in faults), told.stdout
+    assert any("wrist_3_joint" in line for line in faults), told.stdout
+    assert not any("/camera/front/image_raw" in line for line in faults), told.stdout
+
+
+def test_joints_that_are_not_numbers_are_a_fault(robot: RunningNode) -> None:
+    assert robot.set_parameter("fault.joint_states", "not_finite")
+    try:
+        told = doctor("--sim-time")
+    finally:
+        assert robot.set_parameter("fault.joint_states", "none")
+    assert told.returncode == 2
+    assert any(line.startswith("fault") and "joint_1" in line for line in told.stdout.splitlines()), told.stdout
