@@ -16,6 +16,7 @@ SUBJECTS = {
     "data": "our reader against LeRobotDataset on the same files",
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
+    "serve": "a decision over the network against one here; robots decided in batches against one by one",
     "ros": "the control period of the ROS node under load, and success over ROS against success without",
     "convert": "reading RLDS, converting Bridge against LeRobot's own writer, memory of a long stream",
 }
