@@ -15,6 +15,7 @@ bench: set-up
 	@.venv/bin/qsft bench data
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
+	@.venv/bin/qsft bench serve
 
 # 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
 fuzz: set-up

@@ -41,3 +41,22 @@ def test_the_record_of_a_decision_holds_every_extraction_and_its_ratio_to_sft(
     for row, (name, policy) in zip(rows, record["policies"].items(), strict=True):
         assert row.startswith(name)
         assert f"{policy['ratio_to_sft']:.2f} x SFT [" in row
+
+
+def test_the_record_of_a_policy_server_holds_latency_and_throughput_with_their_ratios(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bench" / "serve.json"
+    bench = load_benchmark("serve")
+    assert bench.main(["--out", str(out), "--rounds", "5"]) == 0
+
+    record = json.loads(out.read_text())
+    local = record["latency"]["local"]["decision_ms"]
+    for timed in record["latency"].values():
+        assert timed["ratio_to_local"] == pytest.approx(timed["decision_ms"] / local)
+    assert list(record["throughput"]) == ["1", "4", "16"]
+    for robots, rates in record["throughput"].items():
+        assert rates["ratio"] == pytest.approx(rates["batched_per_s"] / rates["one_by_one_per_s"])
+        assert 1.0 <= rates["robots_per_batch"] <= int(robots)
+    assert {"command", "commit", "versions", "machine"} <= record.keys()
+    assert capsys.readouterr().out.splitlines()[-1] == str(out)
