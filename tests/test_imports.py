@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from vlm_qsft.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
