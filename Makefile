@@ -20,6 +20,7 @@ bench: ros
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
 	@.venv/bin/qsft bench ros
+	@.venv/bin/qsft bench serve
 
 # 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. An hour and more.
 fuzz: set-up

@@ -123,7 +123,7 @@ def build_policies(device: torch.device, *, seed: int) -> dict[str, QPolicy]:
     q_model.reset_dummy(0.5)
     checkpoint = Checkpoint(Path("benchmark"), behavior, q_model, tokenizer, SCHEMA, {}, "benchmark")
     policies = {name: QPolicy(checkpoint, settings, device) for name, settings in SETTINGS.items()}
-    policies[UNFUSED]._decoding = PairDecoding(behavior, q_model)
+    policies[UNFUSED].decider.decoding = PairDecoding(behavior, q_model)
     for policy in policies.values():
         policy.reset(INSTRUCTION, seed=seed)
     return policies

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from vlm_qsft.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "processes", "settings_record", "types"}
+_ROOT_MODULES = {"errors", "picture_header", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "picture_header": set(),
     "processes": {"errors"},
     "settings_record": {"errors"},
     "tokens": _ROOT_MODULES,
@@ -35,9 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "training": _TO_TRAINING,
     "policy": {*_ROOT_MODULES, "images", "tokens", "model", "qsft"},
     "control": {*_ROOT_MODULES, "policy"},
+    "remote": {*_ROOT_MODULES, "images", "policy"},
 }
 ANYTHING = {"report", "cli"}
-NODES = {*_ROOT_MODULES, "images", "policy", "control"}
+NODES = {*_ROOT_MODULES, "images", "policy", "control", "remote"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
 DATASETS = {*_ROOT_MODULES, "data", "images"}
 
@@ -166,6 +170,7 @@ def loaded_by(statement: str) -> set[str]:
         "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.processes, vlm_qsft.settings_record",
         "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
         "import vlm_qsft.control",
+        "import vlm_qsft.remote",
         "import vlm_qsft.cli.main",
     ],
 )
@@ -176,7 +181,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "ros", "doctor"],
+    ["", *COMMANDS],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

@@ -37,13 +37,14 @@ class UnknownName(QsftError):
 
     def __reduce__(self) -> tuple:
         # Between processes an exception is rebuilt from its text, which is not what __init__ takes.
-        return _restored, (type(self), str(self), self.__dict__)
+        return type(self).restored, (str(self), self.name, self.valid)
 
-
-def _restored(kind: type[UnknownName], text: str, fields: dict) -> UnknownName:
-    error = kind.__new__(kind, text)
-    error.__dict__.update(fields)
-    return error
+    @classmethod
+    def restored(cls, text: str, name: str, valid: Iterable[str]) -> UnknownName:
+        """Return the error that another process or machine raised, with its text."""
+        error = cls.__new__(cls, text)
+        error.name, error.valid = name, list(valid)
+        return error
 
 
 class InvalidSetting(QsftError):
@@ -96,3 +97,11 @@ class Unreachable(QsftError):
 
 class WorkerLost(QsftError):
     """A worker process was killed from outside; what it had completed is kept."""
+
+
+class MessageError(QsftError):
+    """Bytes that are no message between a policy server and its clients."""
+
+
+class PolicyServerError(QsftError):
+    """A policy server that is gone, late, full, of another version, or whose answer is none."""

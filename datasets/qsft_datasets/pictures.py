@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from qsft_datasets.mapping import CameraMapping, JpegDecoder
-from qsft_datasets.picture_header import PictureHeader, picture_header
 from qsft_datasets.rlds.picture_decoders import DECODERS
 from qsft_datasets.source import SourceEpisode, StepValues, VideoStretch
 from vlm_qsft.data.episode import Pictures, VideoClip
@@ -16,6 +15,7 @@ from vlm_qsft.data.schema import CameraStorage
 from vlm_qsft.data.video_stretch import stretch_frames, video_facts
 from vlm_qsft.errors import DatasetError, ShapeMismatch
 from vlm_qsft.images import decode, encode_png, resize
+from vlm_qsft.picture_header import PictureHeader, picture_header
 
 Picture = UInt8[np.ndarray, "height width 3"]
 

@@ -53,3 +53,22 @@ def test_the_regularity_of_commands_is_the_difference_of_their_gaps_from_the_con
     assert numbers["jitter_p50_ms"] == pytest.approx(3.0)  # of 0, 3 and 4
     assert numbers["jitter_max_ms"] == pytest.approx(4.0)
     assert numbers["moving_share"] == 0.5
+
+
+def test_the_record_of_a_policy_server_holds_latency_and_throughput_with_their_ratios(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bench" / "serve.json"
+    bench = load_benchmark("serve")
+    assert bench.main(["--out", str(out), "--rounds", "5"]) == 0
+
+    record = json.loads(out.read_text())
+    local = record["latency"]["local"]["decision_ms"]
+    for timed in record["latency"].values():
+        assert timed["ratio_to_local"] == pytest.approx(timed["decision_ms"] / local)
+    assert list(record["throughput"]) == ["1", "4", "16"]
+    for robots, rates in record["throughput"].items():
+        assert rates["ratio"] == pytest.approx(rates["batched_per_s"] / rates["one_by_one_per_s"])
+        assert 1.0 <= rates["robots_per_batch"] <= int(robots)
+    assert {"command", "commit", "versions", "machine"} <= record.keys()
+    assert capsys.readouterr().out.splitlines()[-1] == str(out)

@@ -15,7 +15,7 @@ from vlm_qsft.errors import CommandRefused, QsftError
 from vlm_qsft.model import ModelSettings, StateStatistics, build_scorer, load_checkpoint, save_checkpoint
 from vlm_qsft.policy import PolicySettings, QPolicy
 from vlm_qsft.tokens import ActionTokenizer
-from vlm_qsft.types import Decision, Observation
+from vlm_qsft.types import Decision, Observation, Policy
 
 from .rig import INPUTS, LIMITS, MAPPING, PERIOD_S, TIMES, Rig, picture
 
@@ -55,7 +55,7 @@ class Robot(Rig):
         super().__init__()
         self.position = np.array(position)
         self.checkpoint = load_checkpoint(folder, "cpu")
-        self.policy = QPolicy(self.checkpoint, PolicySettings("ratio", temperature=1.0), "cpu")
+        self.policy: Policy = QPolicy(self.checkpoint, PolicySettings("ratio", temperature=1.0), "cpu")
         self.policy.reset(INSTRUCTION, seed=0)
         self.cameras: tuple[str, ...] = CAMERAS
         self.decisions: list[Decision] = []

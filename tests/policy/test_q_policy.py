@@ -170,13 +170,13 @@ def test_two_networks_fused_say_the_same_as_one_after_the_other(checkpoint, obse
 
 
 def test_the_two_networks_of_a_small_checkpoint_are_fused(checkpoint):
-    assert isinstance(QPolicy(checkpoint(), ALL[1], "cpu")._decoding, FusedDecoding)
+    assert isinstance(QPolicy(checkpoint(), ALL[1], "cpu").decider.decoding, FusedDecoding)
 
 
 def test_networks_of_different_normalisation_are_not_fused(checkpoint):
     whole = checkpoint()
     whole.q_model.normalize_state.mean.add_(1.0)
-    assert isinstance(QPolicy(whole, ALL[1], "cpu")._decoding, PairDecoding)
+    assert isinstance(QPolicy(whole, ALL[1], "cpu").decider.decoding, PairDecoding)
 
 
 @pytest.mark.parametrize(

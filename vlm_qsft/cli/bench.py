@@ -17,6 +17,7 @@ SUBJECTS = {
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
     "ros": "the control period of the ROS controller under two cameras and joint states",
+    "serve": "a decision over the network against one here; robots decided in batches against one by one",
     "convert": "reading RLDS, converting Bridge against LeRobot's own writer, memory of a long stream",
 }
 

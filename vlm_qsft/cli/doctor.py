@@ -6,13 +6,19 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlm_qsft.cli.arguments import CommandParser, place
 from vlm_qsft.cli.provenance import installed_version
-from vlm_qsft.errors import MissingDependency
+from vlm_qsft.cli.remote_flags import add_remote_flags, remote_settings
+from vlm_qsft.errors import MissingDependency, QsftError
 from vlm_qsft.processes import usable_cores
+
+if TYPE_CHECKING:
+    from vlm_qsft.remote import RemoteSettings
 
 NEEDED_DISK_GB = 5.0
 NEEDED_MEMORY_GB = 8.0
@@ -45,6 +51,7 @@ def build_parser() -> CommandParser:
     """Return the arguments of `qsft doctor`."""
     parser = CommandParser("doctor", description="Say what this machine has and what is missing; changes nothing.")
     parser.add_argument("--out", type=place, default=Path("runs"), help="where runs will be written")
+    add_remote_flags(parser)
     return parser
 
 
@@ -52,8 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Print every finding.
 
     Raises:
+        InvalidSetting, UnknownName: flags that describe no policy server.
         MissingDependency: something that `qsft demo` needs is missing.
     """
+    remote = remote_settings(arguments)
     findings = [
         python(),
         *packages(),
@@ -62,6 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         memory(),
         disk(arguments.out),
         rendering(),
+        *([] if remote is None else [policy_server(remote)]),
     ]
     for finding in findings:
         print(f"{finding.state:<8}{finding.subject:<12}{finding.text}")
@@ -133,6 +143,26 @@ def disk(folder: Path) -> Finding:
     if free_gb < NEEDED_DISK_GB:
         return Finding("disk", "missing", f"{free_gb:.1f} GB free at {place}; the demo wants {NEEDED_DISK_GB:g} GB")
     return Finding("disk", "ok", f"{free_gb:.0f} GB free at {place}")
+
+
+def policy_server(settings: RemoteSettings) -> Finding:
+    """Return what a policy server says of its policy and its work, and how long it takes to answer."""
+    from vlm_qsft.remote import RemotePolicy
+
+    try:
+        with RemotePolicy(settings) as policy:
+            begin_s = time.perf_counter()
+            health = policy.health()
+            answer_ms = (time.perf_counter() - begin_s) * 1e3
+    except QsftError as problem:
+        return Finding("server", "missing", str(problem))
+    cameras = ", ".join(policy.interface.cameras)
+    serves = f"checkpoint {policy.description.identity[:16]}, cameras {cameras}"
+    work = (
+        f"up {health.uptime_s} s, {health.robots} connected, {health.waiting} waiting, {health.decisions} decisions, "
+        f"{health.errors} errors, {health.late} late, {health.refused} refused, {health.wrong_proofs} without token"
+    )
+    return Finding("server", "ok", f"{settings.address} answers in {answer_ms:.1f} ms; {serves}; {work}")
 
 
 def _is_writable(folder: Path) -> bool:

@@ -1,14 +1,26 @@
-"""`qsft evaluate`: a checkpoint on seeded scenes of the simulator."""
+"""`qsft evaluate`: a checkpoint, or the policy of a server, on seeded scenes of the simulator."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
+from vlm_qsft.cli.remote_flags import add_remote_flags, remote_settings
 from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import DEVICES
+
+if TYPE_CHECKING:
+    from qsft_sim.environment import EnvironmentSettings
+    from qsft_sim.results import Setting
+    from vlm_qsft.remote import RemoteSettings
+    from vlm_qsft.types import Policy
 
 SCENES = ("evaluation", "tuning")
 POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
@@ -20,7 +32,12 @@ def build_parser() -> CommandParser:
         "evaluate",
         description="Evaluate a checkpoint. Equal scenes for every policy; interrupted, the same command continues.",
     )
-    parser.add_argument("checkpoint", type=place, help="checkpoint folder, for example runs/demo/q/policy")
+    parser.add_argument(
+        "checkpoint",
+        type=place,
+        nargs="?",
+        help="checkpoint folder, for example runs/demo/q/policy; or --policy-server",
+    )
     parser.add_argument("--out", type=place, required=True, help="JSON Lines file, one line per episode")
     parser.add_argument("--task", default="pick", help="task of the simulator")
     parser.add_argument("--episodes", type=positive_integer, default=100)
@@ -29,6 +46,13 @@ def build_parser() -> CommandParser:
     devices = ", ".join(DEVICES)
     parser.add_argument("--device", type=one_of("device", DEVICES), default="cpu", help=f"for the policy: {devices}")
     parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
+    add_policy_flags(parser)
+    add_remote_flags(parser)
+    return parser
+
+
+def add_policy_flags(parser: CommandParser) -> None:
+    """Add one flag for each setting of the policy."""
     for name in POLICY_FLAGS:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -37,21 +61,71 @@ def build_parser() -> CommandParser:
             default=argparse.SUPPRESS,
             help="of the policy, instead of what policy.json beside the checkpoint says",
         )
-    return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate the checkpoint and print its success rate.
+    """Evaluate the checkpoint, or the policy of a server, and print its success rate.
 
     Raises:
         CheckpointError: the folder is no whole checkpoint.
+        PolicyServerError: the server is gone, late, full, of another version, or does not take the token.
         InvalidSetting: a setting outside its range, a checkpoint of another robot, or a results file of other settings.
         UnknownName: a task, variant or extraction that does not exist.
     """
-    from qsft_sim.environment import EnvironmentSettings
     from qsft_sim.evaluation import evaluate
     from qsft_sim.seeds import EVALUATION, TUNING
     from qsft_sim.statistics import summarise
+
+    evaluated = _policy(arguments)
+    print(f"Evaluating {evaluated.title} on {arguments.episodes} scenes", flush=True)
+    results = evaluate(
+        evaluated.make,
+        task=arguments.task,
+        episodes=arguments.episodes,
+        base=TUNING if arguments.scenes == "tuning" else EVALUATION,
+        out=arguments.out,
+        environment=evaluated.environment,
+        settings=evaluated.settings,
+        identity=evaluated.identity,
+        workers=arguments.workers or usable_cores(),
+        progress=ProgressLine("episodes"),
+    )
+    rates = summarise(results)
+    print(
+        f"Success {rates.success_rate:.1%} (95 % interval {rates.interval[0]:.1%} to {rates.interval[1]:.1%}), "
+        f"wrong object {rates.wrong_object_rate:.1%}, {rates.mean_steps:.1f} steps, {rates.episodes} episodes"
+    )
+    print(f"Wrote {arguments.out}")
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """What is evaluated, from wherever it comes.
+
+    Attributes:
+        title: for people.
+        make: gives the policy, in every process.
+        environment: what the policy was trained on.
+        settings: stored with every result.
+        identity: of the checkpoint, likewise.
+    """
+
+    title: str
+    make: Callable[[], Policy]
+    environment: EnvironmentSettings
+    settings: Mapping[str, Setting]
+    identity: str
+
+
+def _policy(arguments: argparse.Namespace) -> _Evaluated:
+    remote = remote_settings(arguments)
+    if (arguments.checkpoint is None) == (remote is None):
+        raise InvalidSetting("Name either a checkpoint folder or --policy-server.")
+    return _of_checkpoint(arguments) if remote is None else _of_server(arguments, remote)
+
+
+def _of_checkpoint(arguments: argparse.Namespace) -> _Evaluated:
+    from qsft_sim.environment import EnvironmentSettings
     from vlm_qsft.model import load_checkpoint
     from vlm_qsft.policy import QPolicy
     from vlm_qsft.policy.loading import chosen_settings, describe, policy_maker
@@ -63,23 +137,40 @@ def run(arguments: argparse.Namespace) -> None:
     )
     settings = with_flags(chosen_settings(arguments.checkpoint), arguments, POLICY_FLAGS)
     QPolicy(checkpoint, settings, "cpu")  # what the settings lack is found before anything is written
-    device = resolve_device(arguments.device)
-    print(f"Evaluating {arguments.checkpoint} ({describe(settings)}) on {arguments.episodes} scenes", flush=True)
-    results = evaluate(
-        policy_maker(arguments.checkpoint, settings, device=str(device)),
-        task=arguments.task,
-        episodes=arguments.episodes,
-        base=TUNING if arguments.scenes == "tuning" else EVALUATION,
-        out=arguments.out,
+    device = str(resolve_device(arguments.device))
+    return _Evaluated(
+        title=f"{arguments.checkpoint} ({describe(settings)})",
+        make=policy_maker(arguments.checkpoint, settings, device=device),
         environment=environment,
         settings=settings.to_json(),
         identity=checkpoint.identity,
-        workers=arguments.workers or usable_cores(),
-        progress=ProgressLine("episodes"),
     )
-    rates = summarise(results)
-    print(
-        f"Success {rates.success_rate:.1%} (95 % interval {rates.interval[0]:.1%} to {rates.interval[1]:.1%}), "
-        f"wrong object {rates.wrong_object_rate:.1%}, {rates.mean_steps:.1f} steps, {rates.episodes} episodes"
+
+
+def _of_server(arguments: argparse.Namespace, remote: RemoteSettings) -> _Evaluated:
+    from qsft_sim.environment import EnvironmentSettings
+    from vlm_qsft.data.schema import DatasetSchema
+    from vlm_qsft.policy import PolicySettings
+    from vlm_qsft.policy.loading import describe
+    from vlm_qsft.remote import RemotePolicy
+
+    for name in POLICY_FLAGS:
+        if hasattr(arguments, name):
+            raise InvalidSetting(f"--{name.replace('_', '-')} is a setting of the server: give it to `qsft serve`.")
+    with RemotePolicy(remote) as policy:
+        description = policy.description
+    interface = description.interface
+    schema = DatasetSchema(
+        cameras=dict(zip(interface.cameras, description.recorded_sizes, strict=True)),
+        state_names=interface.state_names,
+        action_names=interface.action_names,
+        fps=description.fps,
     )
-    print(f"Wrote {arguments.out}")
+    settings = PolicySettings.from_json(description.settings)
+    return _Evaluated(
+        title=f"the policy at {remote.address} ({describe(settings)})",
+        make=partial(RemotePolicy, remote),
+        environment=EnvironmentSettings.of_robot(schema, cameras=interface.cameras, variant=arguments.variant),
+        settings=settings.to_json() | ({} if remote.pictures == "raw" else {"pictures": remote.pictures}),
+        identity=description.identity,
+    )

@@ -17,18 +17,18 @@ from vlm_qsft.policy.fused_small import can_fuse, fuse
 class TokenLogProbs(NamedTuple):
     """What the networks say about one token; None where a network is not asked."""
 
-    log_p: Float32[Tensor, "1 bins_and_dummy"] | None
-    log_pi: Float32[Tensor, "1 n_bins"] | None
+    log_p: Float32[Tensor, "batch bins_and_dummy"] | None
+    log_pi: Float32[Tensor, "batch n_bins"] | None
 
 
 class Decoding(Protocol):
-    """One prefix pass, then one step per token, for one observation."""
+    """One prefix pass, then one step per token, for a batch of observations."""
 
     def start(self, inputs: ModelInputs) -> Any:
         """Return where decoding begins."""
         ...
 
-    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+    def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return the log-probabilities of the next token and advance the state."""
         ...
 
@@ -43,7 +43,7 @@ class BehaviorDecoding:
         """Return where decoding begins."""
         return self._behavior.start(inputs)
 
-    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+    def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return log pi_phi of the next token."""
         return TokenLogProbs(None, renormalise_bins(self._behavior.next_log_probs(state, previous_bins)))
 
@@ -58,7 +58,7 @@ class LikelihoodDecoding:
         """Return where decoding begins."""
         return self._q_model.start(inputs)
 
-    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+    def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return log p_theta of the next token."""
         return TokenLogProbs(self._q_model.next_log_probs(state, previous_bins), None)
 
@@ -73,7 +73,7 @@ class PairDecoding:
         """Return where decoding begins, of both."""
         return self._behavior.start(inputs), self._q_model.start(inputs)
 
-    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+    def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return what both say about the next token."""
         behavior_state, q_state = state
         log_pi = renormalise_bins(self._behavior.next_log_probs(behavior_state, previous_bins))
@@ -81,7 +81,7 @@ class PairDecoding:
 
 
 class FusedDecoding:
-    """pi_phi and p_theta of the small model in one call per layer."""
+    """pi_phi and p_theta of the small model in one call per layer; for one observation."""
 
     def __init__(self, behavior: SmallVLM, q_model: SmallVLM) -> None:
         self._both = fuse(behavior, q_model)
@@ -97,20 +97,26 @@ class FusedDecoding:
             )
         )
 
-    def step(self, state: Any, previous_bins: Int64[Tensor, " 1"] | None) -> TokenLogProbs:
+    def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return what both say about the next token."""
         both = self._both.next_log_probs(state, None if previous_bins is None else previous_bins.expand(2))
         return TokenLogProbs(both[1:], renormalise_bins(both[:1]))
 
 
-def choose_decoding(behavior: TokenScorer | None, q_model: TokenScorer | None) -> Decoding:
-    """Return the fastest way to ask the networks that are given, at least one."""
+def choose_decoding(behavior: TokenScorer | None, q_model: TokenScorer | None, *, fuse: bool) -> Decoding:
+    """Return a way to ask the networks that are given, at least one.
+
+    Args:
+        behavior: pi_phi.
+        q_model: p_theta.
+        fuse: the fastest way for one observation, and for one only; without it batches of any size.
+    """
     if behavior is None:
         if q_model is None:
             raise ValueError("Decoding needs a scorer.")
         return LikelihoodDecoding(q_model)
     if q_model is None:
         return BehaviorDecoding(behavior)
-    if isinstance(behavior, SmallVLM) and isinstance(q_model, SmallVLM) and can_fuse(behavior, q_model):
+    if fuse and isinstance(behavior, SmallVLM) and isinstance(q_model, SmallVLM) and can_fuse(behavior, q_model):
         return FusedDecoding(behavior, q_model)
     return PairDecoding(behavior, q_model)

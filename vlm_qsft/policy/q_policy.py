@@ -1,32 +1,21 @@
-"""`QPolicy`: a checkpoint and policy settings become decisions."""
+"""`QPolicy`: a checkpoint and policy settings become the decisions of one robot."""
 
 from __future__ import annotations
 
-import math
-import time
-
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
-from torch import Tensor
+from jaxtyping import Float
 
-from vlm_qsft.errors import InvalidSetting, NotFinite
-from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
-from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model import Checkpoint
+from vlm_qsft.policy.decider import Decider, Episode, Question
 from vlm_qsft.policy.interface import PolicyInterface
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
 from vlm_qsft.types import Decision, Observation
-
-NAN = float("nan")
 
 
 class QPolicy:
-    """Decides by SFT or by Q-SFT, whatever the settings say; implements `vlm_qsft.types.Policy`.
-
-    One pass over observation and instruction, then one step per action token with what was computed before kept.
-    Networks that the extraction does not need are not evaluated, unless `explain` asks for their Q-values.
-    """
+    """Decides by SFT or by Q-SFT, whatever the settings say; implements `vlm_qsft.types.Policy`."""
 
     def __init__(
         self, checkpoint: Checkpoint, settings: PolicySettings, device: torch.device | str, *, explain: bool = False
@@ -43,30 +32,18 @@ class QPolicy:
         Raises:
             InvalidSetting: the extraction needs a network that the checkpoint lacks.
         """
-        self.settings = settings
-        self.checkpoint = checkpoint
-        self._device = torch.device(device)
-        behavior, q_model = (_on(scorer, self._device) for scorer in (checkpoint.behavior, checkpoint.q_model))
-        for name, is_needed, scorer in (
-            ("behavior policy", settings.needs_behavior, behavior),
-            ("likelihood model", settings.needs_q_model, q_model),
-        ):
-            if is_needed and scorer is None:
-                possible = "single" if behavior is None else "sft"
-                raise InvalidSetting(
-                    f"The extraction '{settings.extraction}' needs a {name}, which {checkpoint.folder} does not hold. "
-                    f"Use the extraction '{possible}' or a checkpoint of the Q phase."
-                )
-        self._decoding = choose_decoding(
-            behavior if settings.needs_behavior else None, q_model if settings.needs_q_model else None
-        )
-        explains_behavior = explain and not settings.needs_behavior
-        explains_q_model = explain and not settings.needs_q_model
-        self._asked_later = behavior if explains_behavior else q_model if explains_q_model else None
-        self._encoder = behavior or q_model
-        self._remainder = checkpoint.metadata.get("train", {}).get("remainder", "dummy")
-        self._text: tuple[Tensor, Tensor] | None = None
-        self._generator = torch.Generator(self._device)
+        self.decider = Decider(checkpoint, settings, device, explain=explain)
+        self._episode: Episode | None = None
+
+    @property
+    def settings(self) -> PolicySettings:
+        """Of the extraction."""
+        return self.decider.settings
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What decides."""
+        return self.decider.checkpoint
 
     @property
     def bin_centers(self) -> Float[np.ndarray, "action_dim n_bins"]:
@@ -75,10 +52,8 @@ class QPolicy:
 
     @property
     def interface(self) -> PolicyInterface:
-        """What the checkpoint's data set declares, less the cameras that its model does not look through."""
-        schema = self.checkpoint.schema
-        cameras = tuple(self.checkpoint.spec.cameras)
-        return PolicyInterface(cameras, schema.state_names, schema.action_names, float(1 / schema.fps))
+        """What it sees and does."""
+        return self.decider.interface
 
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` fixes every random draw until the next reset.
@@ -86,15 +61,8 @@ class QPolicy:
         Raises:
             UnknownName, ShapeMismatch: the model has no words for the instruction, or no room for it.
         """
-        assert self._encoder is not None
-        text, text_mask = self._encoder.encode_instructions([instruction])
-        self._text = text, text_mask
-        if seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(seed)
+        self._episode = self.decider.begin(instruction, seed=seed)
 
-    @torch.inference_mode()
     def act(self, observation: Observation) -> Decision:
         """Decide from one observation.
 
@@ -104,83 +72,6 @@ class QPolicy:
             ShapeMismatch: a picture or the state has another shape or type.
             NotFinite: the state, or what a network computes, holds NaN or infinity.
         """
-        begin_s = time.perf_counter()
-        if self._text is None:
+        if self._episode is None:
             raise InvalidSetting("The policy has no instruction: call reset(instruction) before act(observation).")
-        text, text_mask = self._text
-        spec, tokenizer = self.checkpoint.spec, self.checkpoint.action_tokenizer
-        inputs = inputs_from_observation(observation, spec, text=text, text_mask=text_mask).to(self._device)
-        state = self._decoding.start(inputs)
-        previous: Tensor | None = None
-        said: list[TokenLogProbs] = []
-        distributions: list[Tensor] = []
-        chosen: list[Tensor] = []
-        for _ in range(spec.n_tokens):
-            token = self._decoding.step(state, previous)
-            distribution = self._extract(token)
-            previous = torch.multinomial(distribution.exp(), 1, generator=self._generator)[:, 0]
-            said.append(token)
-            distributions.append(distribution)
-            chosen.append(previous)
-        bins = torch.stack(chosen, 1)
-        log_p, log_pi = self._complete(inputs, bins, said)
-        probabilities = torch.cat(distributions).exp()
-        rows = (tokenizer.chunk, tokenizer.action_dim)
-        action_bins = bins.view(rows).cpu().numpy()
-        return Decision(
-            action=tokenizer.decode(action_bins),
-            action_bins=action_bins,
-            q_values=_q_values(log_p, log_pi, like=probabilities).view(*rows, spec.n_bins).cpu().numpy(),
-            probabilities=probabilities.view(*rows, spec.n_bins).cpu().numpy(),
-            value=self._value(log_p, log_pi),
-            entropy=float(torch.special.entr(probabilities).sum(-1).mean()),
-            latency_s=time.perf_counter() - begin_s,
-        )
-
-    def _extract(self, token: TokenLogProbs) -> Float32[Tensor, "1 n_bins"]:
-        settings = self.settings
-        if settings.extraction == "sft":
-            assert token.log_pi is not None
-            return sft(token.log_pi, temperature=settings.temperature, support=settings.support)
-        assert token.log_p is not None
-        return EXTRACTIONS[settings.extraction](
-            token.log_p,
-            token.log_pi,
-            inverse_temperature=settings.inverse_temperature,
-            temperature=settings.temperature,
-            support=settings.support,
-        )
-
-    def _complete(
-        self, inputs: ModelInputs, bins: Int64[Tensor, "1 token"], said: list[TokenLogProbs]
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return log p_theta and log pi_phi of all tokens, "token ..."; None for a network that is not asked at all."""
-        log_p = _joined([token.log_p for token in said])
-        log_pi = _joined([token.log_pi for token in said])
-        if self._asked_later is None:
-            return log_p, log_pi
-        later = self._asked_later.log_probs(inputs, bins)[0]
-        return (later, log_pi) if log_p is None else (log_p, renormalise_bins(later))
-
-    def _value(self, log_p: Tensor | None, log_pi: Tensor | None) -> float:
-        if log_p is None or (log_pi is None and self._remainder == "uniform"):
-            return NAN
-        value = float(behavior_value(log_p[0], None if log_pi is None else log_pi[0], self._remainder))
-        if not math.isfinite(value):
-            raise NotFinite(f"The value is {value}: the likelihood model's weights or inputs hold NaN.")
-        return value
-
-
-def _on(scorer: TokenScorer | None, device: torch.device) -> TokenScorer | None:
-    return None if scorer is None else scorer.to(device).eval()
-
-
-def _joined(tokens: list[Tensor | None]) -> Tensor | None:
-    given = [token for token in tokens if token is not None]
-    return torch.cat(given) if given else None
-
-
-def _q_values(log_p: Tensor | None, log_pi: Tensor | None, *, like: Tensor) -> Float32[Tensor, "token n_bins"]:
-    if log_p is None or log_pi is None:
-        return torch.full_like(like, NAN)
-    return log_likelihood_ratio(log_p, log_pi, clip=True).exp()
+        return self.decider.decide(Question(self._episode, observation))

@@ -17,6 +17,7 @@ from vlm_qsft.control.state_sources import StateSource
 from vlm_qsft.control.tool_mapping import ToolAction
 from vlm_qsft.control.urdf import UrdfJoint, UrdfKinematics, parse_urdf
 from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.remote import RemoteSettings, ServerAddress
 
 NOT_GIVEN = -1e9
 """Default of limits that a robot description may give; no axis reaches it."""
@@ -25,6 +26,14 @@ POLICY = (
     Declaration("checkpoint", "", "Folder of the trained checkpoint."),
     Declaration("device", "cpu", "Where the checkpoint's networks run: cpu, cuda, cuda:1."),
     Declaration("policy", "", "Instead of a checkpoint: MODULE:FUNCTION that returns a policy with its interface."),
+    Declaration("policy_server.address", "", "Instead of a checkpoint: HOST:PORT of a `qsft serve`."),
+    Declaration("policy_server.token_file", "", "File with the token of the policy server, readable by its owner."),
+    Declaration("policy_server.tls_ca", "", "PEM file of the certificates to trust; empty: no TLS."),
+    Declaration("policy_server.without_tls", False, "Allow a network that others can listen to without TLS."),
+    Declaration("policy_server.pictures", "raw", "'raw', or 'jpeg': a tenth of the network, pixels change a little."),
+    Declaration(
+        "policy_server.timeout_s", 0.8, "Longest wait for the server; below decision_timeout_s, s.", 0.01, 60.0
+    ),
     Declaration("explain", True, "Compute Q-values also where the policy does not need them, for the action scores."),
     Declaration("seed", -1, "Seed of the policy's random draws; -1 for another one at every instruction.", -1),
     Declaration("instruction", "", "What the robot is told to do; takes effect when set.", read_only=False),
@@ -134,6 +143,22 @@ def declare_controller(node: Node) -> None:
         declare(node, axis_declarations(name))
     for name in strings(node, "cameras"):
         declare(node, camera_declarations(name))
+
+
+def policy_server(node: Node) -> RemoteSettings | None:
+    """Return how to ask the policy server; None where none is named. Raises InvalidSetting, UnknownName."""
+    address = text(node, "policy_server.address")
+    if not address:
+        return None
+    authority = text(node, "policy_server.tls_ca")
+    return RemoteSettings(
+        ServerAddress.parse(address),
+        Path(text(node, "policy_server.token_file")).expanduser(),
+        tls_ca=Path(authority).expanduser() if authority else None,
+        without_tls=flag(node, "policy_server.without_tls"),
+        pictures=text(node, "policy_server.pictures"),  # pyright: ignore[reportArgumentType] (checked by the class)
+        timeout_s=number(node, "policy_server.timeout_s"),
+    )
 
 
 def control_settings(node: Node, step_s: float) -> ControlSettings:

@@ -22,7 +22,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from qsft_controller import qos
 from qsft_controller.command_output import expected_commands
-from qsft_controller.controller_parameters import control_settings, declare_controller, robot_settings
+from qsft_controller.controller_parameters import control_settings, declare_controller, policy_server, robot_settings
 from qsft_controller.graph_checks import CLOCK, JOINT_STATE, POSE, examine
 from qsft_controller.image_messages import picture_from
 from qsft_controller.parameters import number, text
@@ -40,6 +40,7 @@ from qsft_controller.robot_graph import (
 from qsft_controller.stamps import seconds
 from vlm_qsft.control.robot import RobotSettings, fit_robot
 from vlm_qsft.errors import QsftError
+from vlm_qsft.remote import RemotePolicy
 from vlm_qsft.types import Policy
 
 NODE = "qsft_doctor"
@@ -192,6 +193,8 @@ def _endpoints(found: Sequence[TopicEndpointInfo]) -> tuple[Endpoint, ...]:
 
 def picture_sizes(policy: Policy) -> dict[str, tuple[int, int]]:
     """Return camera -> (height, width) of the pictures a checkpoint was trained with; empty for other policies."""
+    if isinstance(policy, RemotePolicy):
+        return dict(zip(policy.interface.cameras, policy.description.recorded_sizes, strict=True))
     checkpoint = getattr(policy, "checkpoint", None)
     return {} if checkpoint is None else dict(checkpoint.schema.cameras)
 
@@ -218,7 +221,7 @@ def run(
         doctor = Doctor()
         findings, sizes = [], {}
         settings = robot_settings(doctor)
-        if text(doctor, "checkpoint") or text(doctor, "policy"):
+        if any(text(doctor, name) for name in ("checkpoint", "policy", "policy_server.address")):
             finding, sizes = _fit(doctor, settings)
             findings.append(finding)
         expected = doctor.expected(settings, sizes)
@@ -232,7 +235,11 @@ def run(
 def _fit(doctor: Doctor, settings: RobotSettings) -> tuple[Finding, dict[str, tuple[int, int]]]:
     try:
         policy = load_policy(
-            checkpoint=text(doctor, "checkpoint"), policy=text(doctor, "policy"), device="cpu", explain=False
+            checkpoint=text(doctor, "checkpoint"),
+            policy=text(doctor, "policy"),
+            device="cpu",
+            explain=False,
+            server=policy_server(doctor),
         )
         fit_robot(settings, policy.interface, control_settings(doctor, policy.interface.step_s))
     except QsftError as problem:

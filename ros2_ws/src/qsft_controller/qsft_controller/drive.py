@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rclpy.node import Node
 
 from qsft_controller.command_output import CommandOutput
-from qsft_controller.controller_parameters import control_settings, robot_settings
+from qsft_controller.controller_parameters import control_settings, policy_server, robot_settings
 from qsft_controller.diagnostics import Health
 from qsft_controller.image_messages import CameraPicture
 from qsft_controller.parameters import flag, integer, text
@@ -61,6 +61,7 @@ class Drive:
             policy=text(node, "policy"),
             device=text(node, "device"),
             explain=flag(node, "explain"),
+            server=policy_server(node),
         )
         self.robot = fit_robot(robot_settings(node), policy.interface, control_settings(node, policy.interface.step_s))
         self.controller = self.robot.controller

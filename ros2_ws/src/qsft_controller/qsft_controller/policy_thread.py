@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vlm_qsft.control import DecisionRequest
 from vlm_qsft.control.instruction import Instruction
 from vlm_qsft.policy.interface import DescribedPolicy
+from vlm_qsft.remote import RemotePolicy
 from vlm_qsft.types import Decision, Observation
 
 
@@ -84,8 +85,12 @@ class PolicyThread:
         return Answer(request, observation_s, future.result(), None)
 
     def close(self) -> None:
-        """End the thread after the question under way; does not wait for it."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """End the thread after the question under way, and leave a policy server; waits for neither."""
+        if self._asked is not None:
+            self._asked[2].cancel()
+        if isinstance(self._policy, RemotePolicy):
+            self._executor.submit(self._policy.close)
+        self._executor.shutdown(wait=False)
 
     def _decide(self, beginning: str | None, observe: Callable[[], Observation]) -> Decision:
         if beginning is not None:
