@@ -9,6 +9,7 @@ from pathlib import Path
 
 import rclpy
 from controller_process import ControllerProcess
+from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -41,6 +42,9 @@ class SimulatorRig:
         )
         parameters = CONFIG / "simulator.yaml"
         words = ["-p", "policy:=sway_policy:SwayPolicy", "-p", "use_sim_time:=true", "-p", "max_tick_gap_s:=5.0"]
+        # Until the first command the simulator's time does not wait for a controller that a busy machine starves.
+        words += ["-p", "measurement_max_age_s:=1.0"]
+        words += [word for name in ("front", "wrist") for word in ("-p", f"camera.{name}.max_age_s:=1.0")]
         self.controller = ControllerProcess(
             self.node, self.changed, folder / "controller.log", *words, parameters=parameters
         )
@@ -54,6 +58,16 @@ class SimulatorRig:
         with self.changed:
             self.positions = list(message.position)
             self.changed.notify_all()
+
+    def drive(self) -> None:
+        """Configure and activate; where the machine was too busy for that, resume as an operator would."""
+        controller = self.controller
+        assert controller.change_state(Transition.TRANSITION_CONFIGURE), controller.log
+        assert controller.change_state(Transition.TRANSITION_ACTIVATE), controller.log
+        controller.wait(lambda: controller.last["state"] in ("active", "holding"), "the first measurement")
+        if controller.last["state"] == "holding":
+            controller.wait(lambda: controller.trigger("resume").success, "resume")
+        controller.wait_for(state="active")
 
     def wait_for_motion(self) -> None:
         """Wait until a command that comes from now on moves a joint."""

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.usefixtures("ros"), pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory, ros: None) -> Iterator[SimulatorRig]:
     with simulator_rig(tmp_path_factory.mktemp("simulator")) as made:
-        made.controller.drive()
+        made.drive()
         yield made
 
 
