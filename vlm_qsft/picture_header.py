@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+"""By colour type."""
+PNG_PALETTE = 3
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a JPEG frame header; three of the range mean something else."""
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -19,8 +21,9 @@ class PictureHeader:
     """The declared content of an encoded picture.
 
     Attributes:
-        channels: colours, 1 for grey and for palettes.
-        bits: per channel.
+        channels: colours, 1 for grey.
+        bits: per channel, of a palette's index where there is one.
+        is_palette: pixels are indices of colours.
     """
 
     kind: Literal["png", "jpeg"]
@@ -28,11 +31,17 @@ class PictureHeader:
     width: int
     channels: int
     bits: int
+    is_palette: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
 
     @property
     def is_plain(self) -> bool:
         """True where every decoder gives 8-bit RGB without a choice."""
-        return self.channels == 3 and self.bits == 8
+        return self.channels == 3 and self.bits == 8 and not self.is_palette
 
 
 def picture_header(encoded: bytes) -> PictureHeader | None:
@@ -47,7 +56,7 @@ def _png(encoded: bytes) -> PictureHeader | None:
         return None
     width, height, bits, colour = struct.unpack(">IIBB", encoded[16:26])
     channels = PNG_CHANNELS.get(colour)
-    return PictureHeader("png", height, width, channels, bits) if channels else None
+    return PictureHeader("png", height, width, channels, bits, colour == PNG_PALETTE) if channels else None
 
 
 def _jpeg(encoded: bytes) -> PictureHeader | None:

@@ -13,10 +13,10 @@ from qsft_datasets.lerobot.dataset_info import DeclaredFeature
 from qsft_datasets.lerobot.dimension_names import dimension_names
 from qsft_datasets.lerobot.episode_features import episode_features
 from qsft_datasets.lerobot.layout import CAMERA_TYPES, Layout
-from qsft_datasets.lerobot.picture_header import picture_header
 from qsft_datasets.source import SourceDescription, SourceFeature
 from vlm_qsft.data.video_stretch import VideoFacts, video_facts
 from vlm_qsft.errors import DatasetError
+from vlm_qsft.picture_header import picture_header
 
 POSITIONS = ("episode_index", "frame_index", "index", "task_index")
 """Columns that number episodes, steps and tasks: checked, used, and given as order and as texts."""
