@@ -1,0 +1,128 @@
+"""Recording: the logged players of a language task into logs on disk, in several processes, resumable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.dialogue.conversation import Conversation
+from vlm_qsft.dialogue.logs import FOLDER, PART, RECORDING_NAME, part_path, read_conversations, write_part
+from vlm_qsft.dialogue.tasks import RECORDING, game_generator, language_task, play
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.processes import Progress, run_in_order
+from vlm_qsft.settings_record import refuse_other_settings
+
+PLAN_NAME = "plan.json"
+
+
+@dataclass(frozen=True)
+class DialogueRecordingSettings:
+    """What is recorded; equal settings give equal bytes, in any number of processes.
+
+    Attributes:
+        task: name of the language task.
+        episodes: conversations.
+        seed: another one gives other conversations.
+    """
+
+    task: str
+    episodes: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Validate.
+
+        Raises:
+            UnknownName: no such task.
+            InvalidSetting: no episode, or a negative seed.
+        """
+        language_task(self.task)
+        if self.episodes < 1 or self.seed < 0:
+            raise InvalidSetting(
+                f"episodes is {self.episodes}, seed {self.seed}: expected at least one episode, a seed that is not "
+                "negative."
+            )
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What logs hold.
+
+    Attributes:
+        mean_return: undiscounted, in the task's own unit.
+        success_rate: share of the conversations that succeeded.
+        mean_turns: action texts per conversation.
+    """
+
+    mean_return: float
+    success_rate: float
+    mean_turns: float
+
+    @classmethod
+    def of(cls, conversations: list[Conversation]) -> LogSummary:
+        """Summarise at least one conversation."""
+        count = len(conversations)
+        return cls(
+            mean_return=sum(conversation.total_reward for conversation in conversations) / count,
+            success_rate=sum(bool(conversation.attributes.get("success")) for conversation in conversations) / count,
+            mean_turns=sum(len(conversation.actions) for conversation in conversations) / count,
+        )
+
+
+def record_dialogue(
+    root: Path, settings: DialogueRecordingSettings, *, workers: int = 1, progress: Progress | None = None
+) -> LogSummary:
+    """Record conversations; killed at any moment and called again it continues, with the same result.
+
+    Args:
+        root: folder of the logs.
+        workers: processes.
+        progress: called with (conversations complete, conversations in all).
+
+    Raises:
+        InvalidSetting: the folder was begun with other settings.
+        StorageError: disk full; complete parts are kept.
+    """
+    plan = root / PLAN_NAME
+    if plan.is_file():
+        refuse_other_settings(root, begun=json.loads(plan.read_text(encoding="utf-8")), asked=asdict(settings))
+    elif root.is_dir() and any(root.iterdir()):
+        raise InvalidSetting(f"{root} holds something else. Write to another folder.")
+    else:
+        with storage_errors(root):
+            (root / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_durably(plan, json.dumps(asdict(settings)).encode())
+    n_parts = -(-settings.episodes // PART)
+    waiting = [part for part in range(n_parts) if not part_path(root, part).is_file()]
+    recorded = run_in_order(partial(partial, record_part, root, settings), waiting, workers=workers)
+    for complete, _ in enumerate(recorded, start=n_parts - len(waiting) + 1):
+        if progress is not None:
+            progress(min(complete * PART, settings.episodes), settings.episodes)
+    record = root / RECORDING_NAME
+    if record.is_file():
+        return LogSummary(**json.loads(record.read_text(encoding="utf-8"))["summary"])
+    parts = [list(read_conversations(part_path(root, part))) for part in range(n_parts)]
+    summary = LogSummary.of([conversation for part in parts for conversation in part])
+    write_durably(record, json.dumps(_record(settings, summary), indent=2).encode())
+    return summary
+
+
+def record_part(root: Path, settings: DialogueRecordingSettings, part: int) -> None:
+    """Play and write one part; depends on its arguments alone."""
+    games = range(part * PART, min((part + 1) * PART, settings.episodes))
+    write_part(root, part, [record_conversation(settings, game) for game in games])
+
+
+def record_conversation(settings: DialogueRecordingSettings, game: int) -> Conversation:
+    """Return one logged conversation; game i stays the same when more are asked for."""
+    task = language_task(settings.task)
+    generator = game_generator(task.name, RECORDING, game, seed=settings.seed)
+    return play(task, lambda _: task.logged_action(), generator, attributes={"game": game})
+
+
+def _record(settings: DialogueRecordingSettings, summary: LogSummary) -> dict[str, Any]:
+    return {"settings": asdict(settings), "summary": asdict(summary)}
