@@ -1,4 +1,4 @@
-"""What holds for every test: no network, one thread, and array annotations that are checked.
+"""What holds for every test: no network, one thread, no limit on time, and array annotations that are checked.
 
 The variables are set before anything imports torch or transformers, and are inherited by every child process.
 """
@@ -11,9 +11,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 from jaxtyping import install_import_hook
 
 # Not the packages that check what a user hands in (tokens, images, policy, control): there our own errors must be
 # reached, and beartype would answer first.
 CHECKED_PACKAGES = ["vlm_qsft.qsft", "vlm_qsft.model", "vlm_qsft.training", "vlm_qsft.data"]
 install_import_hook(CHECKED_PACKAGES, "beartype.beartype")
+
+# How long an example takes says how busy the machine is, and nothing about what it tries.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")

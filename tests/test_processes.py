@@ -3,6 +3,8 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,48 @@ def test_workers_leave_the_interrupt_of_the_terminal_to_the_main_process() -> No
     blocked = list(run_in_order(make_runner, [(), ()], workers=2))
     assert all(signal.SIGINT in signals for signals in blocked)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+INTERRUPTED_WHILE_A_PROCESS_BEGINS = """
+import multiprocessing.util, operator, os, select, signal, threading
+from functools import partial
+from vlm_qsft.processes import run_in_order
+
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
+other = threading.Thread(target=threading.Event().wait, daemon=True)
+spawn = multiprocessing.util.spawnv_passfds
+
+def spawn_and_interrupt(path, words, descriptors):
+    process = spawn(path, words, descriptors)
+    if WORD in words[-1] or WORD in words[-2]:
+        # The other thread receives it, as the system chooses where the main one blocks it.
+        signal.pthread_kill(other.ident, signal.SIGNAL)
+        select.select([reader], [], [])
+    return process
+
+if __name__ == "__main__":
+    other.start()
+    multiprocessing.util.spawnv_passfds = spawn_and_interrupt
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        list(run_in_order(partial(partial, operator.mul, 3), range(4), workers=2))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("word", ["resource_tracker", "spawn_main"])
+def test_an_interrupt_while_a_process_begins_is_heard_once_it_has_begun(tmp_path: Path, name: str, word: str) -> None:
+    """A worker that was not handed what it reads to begin complained, below the line that the user should read."""
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED_WHILE_A_PROCESS_BEGINS.replace("WORD", repr(word)).replace("SIGNAL", name))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    # The workers hold the pipes too: run returns when they have ended.
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
 
 
 def test_workers_begin_with_one_thread_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

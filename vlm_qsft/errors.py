@@ -74,6 +74,10 @@ class StorageError(QsftError):
     """Nothing could be written: disk full, no permission."""
 
 
+class InUse(StorageError):
+    """Another process writes this folder or file now."""
+
+
 class RenderingUnavailable(QsftError):
     """No OpenGL back end, and the caller did not allow the ray caster."""
 

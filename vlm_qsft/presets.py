@@ -182,7 +182,7 @@ def _single(*temperatures: float) -> tuple[ExtractionPreset, ...]:
 
 
 # Most demonstrators go for a wrong object or miss: about a quarter of the episodes succeeds.
-_MEDIOCRE = (("expert", 0.05), ("distracted", 0.75), ("poor", 0.20))
+_MEDIOCRE = (("expert", 0.05), ("distracted", 0.80), ("poor", 0.15))
 _SMOKE_PHASE = PhasePreset(
     steps=30, batch_size=32, learning_rate=1e-3, augmentation=2, colour_jitter=0.1, validation_fraction=0.25
 )

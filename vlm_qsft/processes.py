@@ -22,6 +22,8 @@ Progress = Callable[[int, int], None]
 JOBS_AHEAD = 4
 """Waiting jobs per worker: enough that a long one does not starve the others, few enough to stop soon."""
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -59,12 +61,7 @@ def run_in_order[Job, Result](
             run_job = run_job or make_runner()
             yield run_job(job)
         return
-    # Fresh interpreters: a forked one would inherit OpenGL, OpenCV and torch threads in an unusable state.
-    context = multiprocessing.get_context("spawn")
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(make_runner,)) as pool,
-    ):
+    with _one_thread_each(), _new_pool(make_runner, workers) as pool:
         running: deque[Future[Result]] = deque()
         try:
             for job in jobs:
@@ -82,14 +79,43 @@ def run_in_order[Job, Result](
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _new_pool(make_runner: Callable[[], Callable[[Any], Any]], workers: int) -> ProcessPoolExecutor:
+    # Fresh interpreters: a forked one would inherit OpenGL, OpenCV and torch threads in an unusable state.
+    context = multiprocessing.get_context("spawn")
+    with _undisturbed():
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(make_runner,))
+
+
 def _submit(pool: ProcessPoolExecutor, job: Any) -> Future[Any]:
-    # Ctrl-C reaches every process of the terminal; the main one decides. A worker begins here and inherits what is
-    # blocked, and nothing cuts off this process while it hands over what the worker needs to begin.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with _undisturbed():
         return pool.submit(_run, job)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C and SIGTERM off until the block is left; a process that begins in it never hears Ctrl-C.
+
+    Ctrl-C reaches every process of the terminal, and the main one decides: a worker begins inside of the block and
+    inherits what is blocked. That does not keep the signal from the main thread: any other thread receives it, and
+    Python raises it in the main one, between the start of a worker and what the worker reads to begin.
+    """
+    put_off: list[int] = []
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    # Only the main thread is ever interrupted, and only it may say how.
+    is_main = threading.current_thread() is threading.main_thread()
+    replaced = {number: handler for number, handler in before.items() if is_main and handler is not None}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        for number in replaced:
+            signal.signal(number, lambda number, _: put_off.append(number))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+        for number in put_off:
+            signal.raise_signal(number)
 
 
 @contextmanager

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qsft_sim.counterfactual import evaluate_counterfactual as evaluate_counterfactual
-    from qsft_sim.demonstrators import QUALITIES as QUALITIES
     from qsft_sim.demonstrators import Demonstrator as Demonstrator
-    from qsft_sim.demonstrators import Quality as Quality
     from qsft_sim.environment import EnvironmentSettings as EnvironmentSettings
     from qsft_sim.environment import TabletopEnvironment as TabletopEnvironment
     from qsft_sim.evaluation import Evaluator as Evaluator
     from qsft_sim.evaluation import evaluate as evaluate
     from qsft_sim.evaluation import read_results as read_results
     from qsft_sim.examples import write_examples as write_examples
+    from qsft_sim.qualities import QUALITIES as QUALITIES
+    from qsft_sim.qualities import Quality as Quality
     from qsft_sim.randomisation import VARIANTS as VARIANTS
     from qsft_sim.recording import RecordingSettings as RecordingSettings
     from qsft_sim.recording import record as record
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "evaluate_counterfactual": "counterfactual",
-    "QUALITIES": "demonstrators",
+    "QUALITIES": "qualities",
     "Demonstrator": "demonstrators",
-    "Quality": "demonstrators",
+    "Quality": "qualities",
     "EnvironmentSettings": "environment",
     "TabletopEnvironment": "environment",
     "Evaluator": "evaluation",

@@ -21,6 +21,7 @@ def evaluate_counterfactual(
     out: Path,
     environment: EnvironmentSettings | None = None,
     settings: Mapping[str, Setting] | None = None,
+    identity: str = "",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[EpisodeResult]:
@@ -31,5 +32,5 @@ def evaluate_counterfactual(
     jobs = [
         EvaluationJob(task, base, episode, other_target) for episode in range(scenes) for other_target in (False, True)
     ]
-    evaluator = Evaluator(make_policy, environment or EnvironmentSettings(), settings or {})
+    evaluator = Evaluator(make_policy, environment or EnvironmentSettings(), settings or {}, identity)
     return run_jobs(evaluator, jobs, out=out, workers=workers, progress=progress)

@@ -1,16 +1,14 @@
-"""Scripted demonstrators: a phase machine that knows where everything is, with faults of documented rates."""
+"""Scripted demonstrators: a phase machine that knows where everything is, with the faults of its quality."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from enum import IntEnum, auto
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64
 
 from qsft_sim.environment import MOVE_SCALE_M, TURN_SCALE_RAD, TabletopEnvironment
-from vlm_qsft.errors import InvalidSetting, UnknownName
+from qsft_sim.qualities import Quality, quality_named
 from vlm_qsft.types import Decision, Observation
 
 _HOVER_HEIGHT_M = 0.13
@@ -22,74 +20,15 @@ _LOWEST_GRASP_M = 0.014
 _PLACE_DISTANCE_M = 0.075
 _COARSE_M = 0.012
 _FINE_M = 0.008
+# Who does not hit the spot exactly closes the gripper anyway after this many steps this near to it.
+_NEAR_M = 0.03
+_PATIENCE_STEPS = 2
+# An object in the hand of a lifted arm is higher than this.
+_HELD_HEIGHT_M = 0.08
+# An operator who believes the task done stops the recording after this many steps.
+_SATISFIED_STEPS = 2
 _CLOSING_STEPS = 4
 _OPENING_STEPS = 3
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well a demonstrator works; all zeros is the expert.
-
-    Attributes:
-        name: under which episodes are labelled.
-        grasp_offset_m: standard deviation of a fixed error of the grasp in x and y (a third of it in z).
-        action_noise: standard deviation added to each normalized move at every step (0.3 of it to turns).
-        wrong_object: probability, drawn once per episode, that the demonstrator goes for an object that the
-            instruction does not name.
-        detour: probability, drawn once per episode, that it goes down on another object first and then turns away.
-        burst: probability per step that a burst of random actions begins.
-        burst_steps: length of a burst, control steps.
-        pause: probability per step of doing nothing for this step.
-        speed: largest normalized move per step, 0 (exclusive) to 1.
-    """
-
-    name: str
-    grasp_offset_m: float = 0.0
-    action_noise: float = 0.0
-    wrong_object: float = 0.0
-    detour: float = 0.0
-    burst: float = 0.0
-    burst_steps: int = 1
-    pause: float = 0.0
-    speed: float = 1.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("wrong_object", "detour", "burst", "pause") and not 0 <= value <= 1:
-                raise InvalidSetting(f"{field.name} of quality '{self.name}' is {value}: expected a probability.")
-        if self.grasp_offset_m < 0 or self.action_noise < 0 or self.burst_steps < 1 or not 0 < self.speed <= 1:
-            raise InvalidSetting(
-                f"Quality '{self.name}': expected grasp_offset_m >= 0, action_noise >= 0, burst_steps >= 1 and "
-                f"0 < speed <= 1, got {self.grasp_offset_m}, {self.action_noise}, {self.burst_steps}, {self.speed}."
-            )
-
-
-QUALITIES = MappingProxyType(
-    {
-        quality.name: quality
-        for quality in (
-            Quality("expert"),
-            Quality("noisy", grasp_offset_m=0.012, action_noise=0.15, wrong_object=0.07, burst=0.05),
-            Quality("sloppy", grasp_offset_m=0.018, action_noise=0.25, wrong_object=0.3, detour=0.4, burst=0.12),
-            Quality("poor", grasp_offset_m=0.03, action_noise=0.3, wrong_object=0.2, burst=0.2),
-            Quality("wandering", grasp_offset_m=0.006, action_noise=0.1, wrong_object=0.05, detour=1.0, burst=0.05),
-            Quality("distracted", grasp_offset_m=0.008, action_noise=0.15, wrong_object=0.7, burst=0.05),
-            Quality("slow", grasp_offset_m=0.003, action_noise=0.05, pause=0.25, speed=0.6),
-        )
-    }
-)
-
-
-def quality_named(name: str) -> Quality:
-    """Return a quality.
-
-    Raises:
-        UnknownName: lists the qualities.
-    """
-    if name not in QUALITIES:
-        raise UnknownName("demonstrator quality", name, QUALITIES)
-    return QUALITIES[name]
 
 
 class _Phase(IntEnum):
@@ -133,12 +72,18 @@ class Demonstrator:
         """Number of the object it goes for in this episode."""
         return self._object
 
+    @property
+    def has_finished(self) -> bool:
+        """Whether it believes the task done, rightly or not: an operator would stop the recording now."""
+        last = _Phase.RETREAT if self._watched.scene.task == "near" else _Phase.LIFT
+        return self._phase is last and self._steps_in_phase > _SATISFIED_STEPS
+
     def reset(self, instruction: str, *, seed: int | None = None) -> None:
         """Begin the episode that the environment has just begun; draws the faults that last a whole episode."""
         scene = self._watched.scene
         generator = self._generator = np.random.default_rng(seed)
         self._steps_in_phase, self._burst_left = 0, 0
-        self._offset_m = generator.normal(0, 1, 3) * self.quality.grasp_offset_m * np.array([1, 1, 0.3])
+        self._offset_m = self._draw_offset()
         errs, visits = generator.random(2) < (self.quality.wrong_object, self.quality.detour)
         self._object = scene.target
         if errs:
@@ -168,6 +113,10 @@ class Demonstrator:
         if self._environment is None:
             raise RuntimeError("A demonstrator acts on true state: call watch(environment) first.")
         return self._environment
+
+    def _draw_offset(self) -> Float64[np.ndarray, " 3"]:
+        """Return the error of one attempt to grasp."""
+        return self._generator.normal(0, 1, 3) * self.quality.grasp_offset_m * np.array([1, 1, 0.3])
 
     def _any_object_but(self, number: int) -> int:
         """Return another object of the scene; `number` itself where it stands alone."""
@@ -225,8 +174,11 @@ class Demonstrator:
         if self._phase is _Phase.HOVER:
             return _above(grasp_m, _HOVER_HEIGHT_M), True
         grasp_m[2] = max(grasp_m[2], _LOWEST_GRASP_M)
-        if self._phase is _Phase.DESCEND and _distance(tool_m, grasp_m) < _FINE_M:
-            self._enter(_Phase.CLOSE)
+        if self._phase is _Phase.DESCEND:
+            distance_m = _distance(tool_m, grasp_m)
+            if distance_m < _FINE_M or self._steps_in_phase >= _PATIENCE_STEPS:
+                self._enter(_Phase.CLOSE)
+            self._steps_in_phase += distance_m < _NEAR_M
         if self._phase is _Phase.DESCEND:
             return grasp_m, True
         if self._phase is _Phase.CLOSE:
@@ -236,7 +188,12 @@ class Demonstrator:
             self._grasp_m = tool_m.copy()
             self._enter(_Phase.LIFT)
         if self._phase is _Phase.LIFT:
-            lifted = abs(tool_m[2] - _CARRY_HEIGHT_M) < _COARSE_M
+            lifted = _is_at_carry_height(tool_m)
+            self._steps_in_phase += lifted
+            if lifted and positions[self._object][2] < _HELD_HEIGHT_M:
+                self._offset_m = self._draw_offset()
+                self._enter(_Phase.HOVER)
+                return _above(grasp_m, _HOVER_HEIGHT_M), True
             if scene.task != "near" or not lifted:
                 return _above(self._grasp_m, _CARRY_HEIGHT_M), False
             self._place_m = self._place_near(positions[self._reference()])
@@ -254,6 +211,7 @@ class Demonstrator:
             if self._steps_in_phase < _OPENING_STEPS:
                 return tool_m, True
             self._enter(_Phase.RETREAT)
+        self._steps_in_phase += _is_at_carry_height(tool_m)
         return _above(self._place_m, _CARRY_HEIGHT_M), True
 
     def _reference(self) -> int:
@@ -272,6 +230,10 @@ class Demonstrator:
 
 def _above(place_m: np.ndarray, height_m: float) -> Float64[np.ndarray, " 3"]:
     return np.array([place_m[0], place_m[1], height_m])
+
+
+def _is_at_carry_height(tool_m: np.ndarray) -> bool:
+    return abs(float(tool_m[2]) - _CARRY_HEIGHT_M) < _COARSE_M
 
 
 def _distance(first_m: np.ndarray, second_m: np.ndarray) -> float:

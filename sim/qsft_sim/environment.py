@@ -15,10 +15,12 @@ from qsft_sim.rendering import BACK_ENDS, choose_back_end, make_renderer
 from qsft_sim.scene import Scene, draw_scene
 from qsft_sim.tasks import TASKS, TableState, task_named, wrongly_handled
 from qsft_sim.world import TabletopWorld
+from vlm_qsft.data import DatasetSchema
 from vlm_qsft.errors import InvalidSetting, NotFinite, ShapeMismatch, UnknownName
 from vlm_qsft.types import Observation
 
 CONTROL_HZ = 5
+LARGEST_IMAGE = 2048  # pixels a side; OpenGL in software takes a second for such a picture
 # What an action of 1 means.
 MOVE_SCALE_M = 0.05
 TURN_SCALE_RAD = 0.25
@@ -66,9 +68,10 @@ class EnvironmentSettings:
             raise InvalidSetting(f"cameras are {self.cameras}: expected each camera once.")
         if self.action_dim not in ACTION_NAMES:
             raise InvalidSetting(f"action_dim is {self.action_dim}: expected 5 or 7.")
-        if min(self.image_size) < 8 or self.max_steps < 1:
+        if min(self.image_size) < 8 or max(self.image_size) > LARGEST_IMAGE or self.max_steps < 1:
             raise InvalidSetting(
-                f"image_size is {self.image_size}, max_steps {self.max_steps}: expected at least 8 pixels and 1 step."
+                f"image_size is {self.image_size}, max_steps {self.max_steps}: "
+                f"expected 8 to {LARGEST_IMAGE} pixels and at least 1 step."
             )
         if self.back_end not in BACK_ENDS:
             raise UnknownName("rendering back end", self.back_end, BACK_ENDS)
@@ -78,6 +81,36 @@ class EnvironmentSettings:
     def action_names(self) -> tuple[str, ...]:
         """Names of the action's dimensions, in order."""
         return ACTION_NAMES[self.action_dim]
+
+    @classmethod
+    def of_robot(
+        cls, schema: DatasetSchema, *, cameras: tuple[str, ...], variant: str = "standard"
+    ) -> EnvironmentSettings:
+        """Return the environment of what a policy was trained on, with pictures of the size that was recorded.
+
+        Args:
+            schema: of the data it was trained on.
+            cameras: those it looks at.
+        Raises:
+            InvalidSetting: another robot, whose numbers mean something else here.
+            UnknownName: a camera or a variant that the simulator does not have.
+        """
+        action_dim = len(schema.action_names)
+        pairs = {
+            "actions": (schema.action_names, ACTION_NAMES.get(action_dim, ACTION_NAMES[5])),
+            "state": (schema.state_names, STATE_NAMES),
+            "control rate": ((f"{float(schema.fps):g} per second",), (f"{CONTROL_HZ} per second",)),
+        }
+        for what, (trained_on, here) in pairs.items():
+            if trained_on != here:
+                raise InvalidSetting(
+                    f"The policy was trained on another robot: {what} {', '.join(trained_on) or 'none'}; "
+                    f"the simulator has {', '.join(here)}. Only policies of its own data can be evaluated in it."
+                )
+        sizes = {schema.camera(camera) for camera in cameras}
+        if len(sizes) > 1:
+            raise InvalidSetting(f"The cameras were recorded at {sorted(sizes)} pixels; the simulator draws one size.")
+        return cls(cameras=cameras, image_size=sizes.pop(), action_dim=action_dim, variant=variant)
 
 
 class TabletopEnvironment(gymnasium.Env[dict[str, Any], np.ndarray]):

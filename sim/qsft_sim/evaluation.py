@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
+from qsft_sim.engine import mujoco
 from qsft_sim.environment import EnvironmentSettings, TabletopEnvironment
 from qsft_sim.journal import Journal
 from qsft_sim.randomisation import variant_named
 from qsft_sim.rendering import choose_back_end
-from qsft_sim.results import EpisodeResult, Setting
+from qsft_sim.results import LINE_BEGINS, EpisodeResult, Setting
 from qsft_sim.rollout import roll_out
 from qsft_sim.scene import Scene, draw_scene
 from qsft_sim.seeds import scene_seed
@@ -23,6 +23,9 @@ from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import Progress, run_in_order
 from vlm_qsft.settings_record import refuse_other_settings
 from vlm_qsft.types import Policy
+
+IDENTITY_SHOWN = 16
+"""Characters of a checkpoint's identity that tell it from any other."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,13 @@ class Evaluator:
         make_policy: gives the policy; picklable, and it must depend on nothing but itself.
         environment: what the policy sees and does.
         settings: of the policy, stored with every result.
+        identity: of the policy, see `EpisodeResult.policy`.
     """
 
     make_policy: Callable[[], Policy]
     environment: EnvironmentSettings = field(default_factory=EnvironmentSettings)
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    identity: str = ""
 
     @property
     def simulator(self) -> dict[str, Setting]:
@@ -82,6 +87,7 @@ class Evaluator:
                 episode=job.episode,
                 settings=self.settings,
                 simulator=simulator,
+                identity=self.identity,
                 scene=self.scene_of(job) if job.other_target else None,
             )
 
@@ -119,6 +125,7 @@ def evaluate(
     variant: str | None = None,
     environment: EnvironmentSettings | None = None,
     settings: Mapping[str, Setting] | None = None,
+    identity: str = "",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[EpisodeResult]:
@@ -136,11 +143,12 @@ def evaluate(
         variant: of the scenes; takes the place of the environment's.
         environment: what the policy sees and does.
         settings: of the policy, stored in every line.
+        identity: of the policy, likewise; see `EpisodeResult.policy`.
         workers: processes.
         progress: called with (episodes complete, episodes in all).
 
     Raises:
-        InvalidSetting: `out` holds results of other settings.
+        InvalidSetting: `out` holds results of another policy or other settings, or something else.
         StorageError: disk full; the lines before are kept.
     """
     chosen = environment or EnvironmentSettings()
@@ -148,7 +156,8 @@ def evaluate(
         chosen = replace(chosen, variant=variant)
     task_named(task)
     jobs = [EvaluationJob(task, base, episode) for episode in range(episodes)]
-    return run_jobs(Evaluator(make_policy, chosen, settings or {}), jobs, out=out, workers=workers, progress=progress)
+    evaluator = Evaluator(make_policy, chosen, settings or {}, identity)
+    return run_jobs(evaluator, jobs, out=out, workers=workers, progress=progress)
 
 
 def run_jobs(
@@ -160,8 +169,8 @@ def run_jobs(
     progress: Progress | None,
 ) -> list[EpisodeResult]:
     """Run jobs and return their results, in order; line i of `out` is job i. See `evaluate`."""
-    with Journal(out) as journal:
-        results = [EpisodeResult.from_json(line) for line in journal.lines()][: len(jobs)]
+    with Journal(out, line_begins=LINE_BEGINS) as journal:
+        results = parse_results(journal.lines(), out)[: len(jobs)]
         for result, job in zip(results, jobs, strict=False):
             _refuse_other(result, job, evaluator, out)
         if progress is not None and results:
@@ -175,9 +184,28 @@ def run_jobs(
 
 
 def read_results(path: Path) -> list[EpisodeResult]:
-    """Return the whole lines of a file of results."""
-    content = path.read_text()
-    return [EpisodeResult.from_json(line) for line in content[: content.rfind("\n") + 1].splitlines()]
+    """Return the whole lines of a file of results.
+
+    Raises:
+        InvalidSetting: a line is none.
+    """
+    content = path.read_text(encoding="utf-8")
+    return parse_results(content[: content.rfind("\n") + 1].splitlines(), path)
+
+
+def parse_results(lines: Sequence[str], path: Path) -> list[EpisodeResult]:
+    """Return the results in lines of a file.
+
+    Raises:
+        InvalidSetting: names the file and the line.
+    """
+    results = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(EpisodeResult.from_json(line))
+        except InvalidSetting as error:
+            raise InvalidSetting(f"{path}, line {number}: {error}") from error
+    return results
 
 
 def _refuse_other(result: EpisodeResult, job: EvaluationJob, evaluator: Evaluator, out: Path) -> None:
@@ -187,7 +215,9 @@ def _refuse_other(result: EpisodeResult, job: EvaluationJob, evaluator: Evaluato
         InvalidSetting: names every difference.
     """
     before: dict[str, Setting] = {"task": result.task, "base": result.base, "episode": result.episode}
+    before["policy"] = result.policy[:IDENTITY_SHOWN] or "absent"
     before |= {**result.settings, **result.simulator}
     now: dict[str, Setting] = {"task": job.task, "base": job.base, "episode": job.episode}
+    now["policy"] = evaluator.identity[:IDENTITY_SHOWN] or "absent"
     now |= {**evaluator.settings, **evaluator.simulator}
     refuse_other_settings(out, begun=before, asked=now)

@@ -12,6 +12,7 @@ from qsft_sim.rendering import make_renderer
 from qsft_sim.results import EpisodeResult
 from qsft_sim.rollout import TraceObserver, roll_out
 from qsft_sim.video import film_of, write_video
+from vlm_qsft.data.storage import remove_partials
 
 # Large enough for people; the policy still sees its own size.
 PICTURE_SIZE = (224, 224)
@@ -46,6 +47,8 @@ def write_examples(evaluator: Evaluator, results: Sequence[EpisodeResult], folde
     }
     if not any(chosen.values()):
         return []
+    for place in (folder, folder / "videos"):
+        remove_partials(place)
     policy = evaluator.make_policy()
     environment = TabletopEnvironment(evaluator.environment)
     cameras = evaluator.environment.cameras or ("front",)
@@ -63,6 +66,7 @@ def write_examples(evaluator: Evaluator, results: Sequence[EpisodeResult], folde
             episode=result.episode,
             settings=result.settings,
             simulator=result.simulator,
+            identity=result.policy,
             observer=observer,
         )
         trace = observer.trace(again)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from qsft_sim.engine import mujoco
 from qsft_sim.model import HOME_JOINTS_RAD, N_JOINTS, TOOL_SITE, build_model
 
 # Half a millimetre and a tenth of a degree: well under the 8 mm at which a grasp begins to miss.

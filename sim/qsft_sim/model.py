@@ -12,8 +12,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
+
+from qsft_sim.engine import mujoco
 
 TIMESTEP_S = 0.004
 N_JOINTS = 7

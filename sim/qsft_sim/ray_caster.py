@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from jaxtyping import Float64, UInt8
+
+from qsft_sim.engine import mujoco
 
 _BACKGROUND = np.array([0.0, 0.0, 0.0])
 # Everything that is drawn: scenery and objects (group 0), the arm (group 2).

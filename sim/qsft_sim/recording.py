@@ -9,11 +9,12 @@ from fractions import Fraction
 from functools import lru_cache, partial
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
-from qsft_sim.demonstrators import Demonstrator, quality_named
+from qsft_sim.demonstrators import Demonstrator
+from qsft_sim.engine import mujoco
 from qsft_sim.environment import CONTROL_HZ, STATE_NAMES, EnvironmentSettings, TabletopEnvironment
+from qsft_sim.qualities import quality_named
 from qsft_sim.seeds import RECORDING, policy_seed, quality_seed, scene_seed
 from qsft_sim.tasks import task_named
 from vlm_qsft.data import DatasetSchema, Episode, LabelSettings, write_episodes
@@ -161,6 +162,7 @@ def record_episode(environment_settings: EnvironmentSettings, job: RecordingJob)
         actions.append(demonstrator.act(observations[-1]).action[0])
         _, reward, terminated, truncated, facts = environment.step(actions[-1])
         rewards.append(reward)
+        truncated = not terminated and (truncated or demonstrator.has_finished)
     return Episode(
         images={
             camera: np.stack([observation.images[camera] for observation in observations])

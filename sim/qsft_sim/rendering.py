@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-import mujoco
 import numpy as np
 from jaxtyping import UInt8
 
+from qsft_sim.engine import mujoco
 from qsft_sim.ray_caster import RayCaster
 from vlm_qsft.errors import RenderingUnavailable, UnknownName
 
@@ -196,8 +196,14 @@ def _egl_problem() -> str | None:
     devices, count = (ctypes.c_void_p * 16)(), ctypes.c_int()
     if not query(16, devices, ctypes.byref(count)) or count.value == 0:
         return "no device (is libgl1-mesa-dri installed?)"
+    candidates, chosen = devices[: count.value], os.environ.get("MUJOCO_EGL_DEVICE_ID")
+    if chosen is not None:
+        # MuJoCo takes this one and no other.
+        if not chosen.isdecimal() or int(chosen) >= count.value:
+            return f"MUJOCO_EGL_DEVICE_ID is '{chosen}', expected 0 to {count.value - 1}: unset it"
+        candidates = [devices[int(chosen)]]
     library.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    for device in devices[: count.value]:
+    for device in candidates:
         display = display_of(_EGL_PLATFORM_DEVICE_EXT, device, None)
         if display and library.eglInitialize(display, None, None):
             return None

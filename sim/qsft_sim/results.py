@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from vlm_qsft.errors import InvalidSetting, StorageError
+from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.errors import InvalidSetting
 
 Setting = str | int | float | bool | None
+LINE_BEGINS = '{"base": '
+"""How every line of `EpisodeResult.to_json` begins: its keys are sorted."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class EpisodeResult:
         first_value: V(s) of the first observation; NaN where it has none.
         settings: of the policy.
         simulator: what the scene and the pictures depend on beyond the seed: variant, size of pictures, versions.
-            Results with other settings or another simulator are never mixed.
+            Results of another policy, with other settings or another simulator are never mixed.
+        policy: identity of the checkpoint that decided; empty for a policy that comes from none.
     """
 
     task: str
@@ -50,6 +53,7 @@ class EpisodeResult:
     first_value: float
     settings: Mapping[str, Setting] = field(default_factory=dict)
     simulator: Mapping[str, Setting] = field(default_factory=dict)
+    policy: str = ""
 
     def to_json(self) -> str:
         """Return one line; NaN becomes null, because JSON has no NaN."""
@@ -65,9 +69,12 @@ class EpisodeResult:
         Raises:
             InvalidSetting: the line is not an episode result; names what is missing or unknown.
         """
-        record = _parse(line, {field.name for field in fields(cls)})
+        record = {"policy": "", **_parse(line, {field.name for field in fields(cls)})}
         for name in ("mean_value", "first_value"):
             record[name] = math.nan if record[name] is None else record[name]
+        for name in ("settings", "simulator"):
+            if not isinstance(record[name], dict):
+                raise InvalidSetting(f"Not a line of results: expected an object as '{name}', got {record[name]!r}.")
         return cls(**record)
 
 
@@ -76,22 +83,19 @@ def _parse(line: str, names: set[str]) -> dict:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise InvalidSetting(f"Not a line of results ({error}): {line[:60]!r}") from error
-    if not isinstance(record, dict) or set(record) != names:
+    # Lines of older versions do not say which checkpoint decided.
+    if not isinstance(record, dict) or {"policy", *record} != names:
         got = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise InvalidSetting(f"Not a line of results: expected the fields {sorted(names)}, got {got}.")
     return record
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is either not there or complete.
+    """Write a file that is either not there or complete, in a folder that is made where it does not exist.
 
     Raises:
         StorageError: disk full, or no permission.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+    write_durably(path, content)

@@ -46,6 +46,7 @@ def roll_out(
     episode: int,
     settings: Mapping[str, Setting],
     simulator: Mapping[str, Setting],
+    identity: str = "",
     scene: Scene | None = None,
     observer: TraceObserver | None = None,
 ) -> EpisodeResult:
@@ -59,6 +60,7 @@ def roll_out(
         episode: number of the scene.
         settings: of the policy, stored with the result.
         simulator: see `EpisodeResult`, stored with the result.
+        identity: of the policy, likewise.
         scene: instead of the one that (base, task, episode) name: for the same table under another instruction.
         observer: keeps what the report shows.
 
@@ -103,6 +105,7 @@ def roll_out(
         first_value=float(values[0]),
         settings=dict(settings),
         simulator=dict(simulator),
+        policy=identity,
     )
 
 

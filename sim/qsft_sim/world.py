@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from qsft_sim.engine import mujoco
 from qsft_sim.kinematics import ArmKinematics, rotation_from_roll_pitch_yaw
 from qsft_sim.model import (
     BODY_SHAPES,

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer, quality_shares
+from vlm_qsft.cli.arguments import CommandParser, names, one_of, place, positive_integer, quality_shares, ranges
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
 
@@ -54,3 +55,46 @@ def test_quality_shares_are_read() -> None:
 def test_quality_shares_that_are_no_mixture_are_refused(word: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         quality_shares(word)
+
+
+@pytest.mark.parametrize("word", ["1000001", "99999999999999999999", "9" * 5000])
+def test_a_count_that_would_fill_the_memory_is_refused(word: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"--episodes.*\(to 1000000\)"):
+        parser().parse([f"--episodes={word}"])
+
+
+@pytest.mark.parametrize("word", ["", " "])
+def test_a_path_from_an_unset_variable_is_not_the_current_folder(word: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="got nothing"):
+        place(word)
+
+
+def test_a_tilde_is_the_home_folder_behind_an_equals_sign_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert place("~/runs") == Path("/home/somebody/runs")
+    with pytest.raises(argparse.ArgumentTypeError, match="~nobody-of-this-name"):
+        place("~nobody-of-this-name/runs")
+
+
+def test_names_are_separated_by_commas() -> None:
+    assert names("gripper,suction") == ("gripper", "suction")
+    for word in ("", ",", "a,", "a,a"):
+        with pytest.raises(argparse.ArgumentTypeError, match="NAME,NAME"):
+            names(word)
+
+
+def test_help_names_a_default_only_where_there_is_one() -> None:
+    built = parser()
+    built.add_argument("--out", type=place, help="a folder")
+    built.add_argument("--fast", action="store_true", help="a switch")
+    built.add_argument("--size", type=int, default=3, help="a number")
+    text = built.format_help()
+    assert "(default: 3)" in text
+    assert "None" not in text and "False" not in text
+
+
+def test_ranges_are_read() -> None:
+    assert ranges("lift=-0.1:0.1,grip=0:1") == (("lift", -0.1, 0.1), ("grip", 0.0, 1.0))
+    for word in ("", "lift", "lift=1", "lift=a:b", "=0:1", "a=0:1,a=0:2", "a=0:1,"):
+        with pytest.raises(argparse.ArgumentTypeError, match="NAME=LOW:HIGH"):
+            ranges(word)

@@ -67,3 +67,22 @@ def test_an_altered_checkpoint_is_refused(checkpoint: Path, capsys: pytest.Captu
     (checkpoint / "metadata.json").write_text('{"steps": 13}')
     assert main(["inspect", "checkpoint", str(checkpoint)]) == 2
     assert "metadata.json" in capsys.readouterr().err
+
+
+def test_a_damaged_policy_file_is_refused(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (checkpoint / "policy.json").write_text("{")
+    assert main(["inspect", "checkpoint", str(checkpoint)]) == 2
+    assert "policy.json cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("checkpoint", "c", "3"), ("checkpoint", "c", "--frames", "2"), ("episode", "d", "0", "--data", "e")]
+)
+def test_an_argument_without_effect_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", *words]) == 2
+    assert f"`qsft inspect {words[0]}` takes no" in capsys.readouterr().err
+
+
+def test_a_data_set_for_the_tokens_of_a_data_set_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "tokens", str(data), "--data", str(data)]) == 2
+    assert "--data goes with a checkpoint" in capsys.readouterr().err

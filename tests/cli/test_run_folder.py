@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from vlm_qsft.cli.run_folder import RunFolder, open_run
-from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.data.folder_lock import FolderLock
+from vlm_qsft.errors import DatasetError, InvalidSetting
 
 SETTINGS: dict[str, Any] = {"recording": {"episodes": 10, "shares": (("expert", 1.0),)}}
 
 
 def begin(root: Path, *, preset: str = "demo", episodes: int = 10, command: str = "first") -> RunFolder:
     settings = {"recording": {**SETTINGS["recording"], "episodes": episodes}}
-    return open_run(root, preset=preset, settings=settings, provenance={"command": command})
+    with FolderLock(root):
+        return open_run(root, preset=preset, settings=settings, provenance={"command": command})
 
 
 def test_a_new_run_writes_its_record(tmp_path: Path) -> None:
@@ -43,6 +45,19 @@ def test_another_preset_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(InvalidSetting, match="holds no run"):
+    with pytest.raises(InvalidSetting, match=r"not empty \(thesis\.txt\) and was not begun by this command"):
         begin(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    begin(tmp_path).record.write_text("{")
+    with pytest.raises(DatasetError, match=r"run\.json is no valid JSON"):
+        begin(tmp_path)
+
+
+def test_a_run_that_was_killed_in_its_first_moment_is_begun_again(tmp_path: Path) -> None:
+    for name in (".settings.json.4711.partial", ".run.json.4711.partial", ".lock"):
+        (tmp_path / name).write_text("{")
+    begin(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "settings.json", "stages"]

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from vlm_qsft.cli.usage_meter import UsageMeter, process_tree_rss_gb
+from vlm_qsft.errors import DatasetError
 
 HUNDRED_MB = 100_000_000
 
@@ -29,3 +32,11 @@ def test_a_run_that_is_continued_adds_its_time_and_keeps_its_peak(tmp_path: Path
     assert usage.peak_rss_gb == 77.0
     with UsageMeter(path) as again:
         assert again.usage().wall_s > usage.wall_s
+
+
+@pytest.mark.parametrize("content", ['{"wall_s": 10', "{}", '{"wall_s": "long", "peak_rss_gb": 1}'])
+def test_a_damaged_account_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "usage.json"
+    path.write_text(content)
+    with pytest.raises(DatasetError, match=r"usage\.json is no"):
+        UsageMeter(path)

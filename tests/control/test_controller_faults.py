@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vlm_qsft.control import ControllerState, FaultKind, WorkspaceBox
+from vlm_qsft.control import ControllerState, FaultKind
 from vlm_qsft.control.rate_limiter import stopping_point
-from vlm_qsft.errors import CommandRefused, InvalidSetting, UnknownName
+from vlm_qsft.errors import CommandRefused, UnknownName
 
 from .rig import LIMITS, MEASUREMENT, PERIOD_S, TIMES, Rig, decision, picture
 
@@ -355,38 +355,6 @@ def test_a_decision_that_arrives_after_an_emergency_stop_moves_nothing():
     for _ in range(5):
         rig.tick()
     assert rig.position == pytest.approx(np.zeros(3))
-
-
-def slide_as_height(position: np.ndarray) -> np.ndarray:
-    return np.array([0.4, 0.0, position[0]])
-
-
-BOX = WorkspaceBox((0.0, -1.0, -0.2), (1.0, 1.0, 0.12))
-
-
-def test_the_tool_does_not_leave_the_workspace_even_while_it_brakes():
-    rig = Rig(workspace=BOX, tool_position=slide_as_height).activated()
-    for _ in range(200):
-        if request := rig.controller.request_decision(rig.now_s):
-            rig.controller.receive_decision(request, decision([[3.0, 0, 0]]), rig.now_s)
-        command = rig.tick()
-        assert command is not None
-        assert command.target[0] <= 0.12
-    assert command.reason is not None
-    assert command.reason.kind is FaultKind.OUTSIDE_WORKSPACE
-    assert command.target[0] > 0.08
-
-
-def test_activation_outside_the_workspace_is_refused():
-    rig = Rig(workspace=BOX, tool_position=slide_as_height)
-    rig.position = np.array([0.3, 0.0, 0.0])
-    with pytest.raises(CommandRefused, match="outside the box"):
-        rig.activated()
-
-
-def test_a_workspace_without_kinematics_is_refused():
-    with pytest.raises(InvalidSetting, match="forward kinematics"):
-        Rig(workspace=BOX)
 
 
 def test_the_stopping_point_of_a_hold_becomes_the_next_goal():

@@ -174,5 +174,5 @@ class AnyOrder(RuleBasedStateMachine):
             self.controller.receive_decision(self.asked[-1], decision(action, value=value), self.rig.now_s)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=30)
 TestAnyOrder = AnyOrder.TestCase

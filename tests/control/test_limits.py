@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from vlm_qsft.control import ControlSettings, RobotLimits, WorkspaceBox
+from vlm_qsft.control import ControlSettings, RobotLimits
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
 from .rig import GRIPPER, LIMITS, SLIDE, TURN
@@ -49,18 +48,6 @@ def test_two_axes_of_one_name_and_no_axis_at_all_are_refused():
         RobotLimits((SLIDE, TURN, GRIPPER, SLIDE))
     with pytest.raises(InvalidSetting, match="at least one axis"):
         RobotLimits(())
-
-
-def test_a_workspace_box_contains_its_border_and_no_point_with_nan():
-    box = WorkspaceBox((0.0, -1.0, 0.0), (1.0, 1.0, 0.5))
-    assert box.contains(np.array([0.0, 1.0, 0.5]))
-    assert not box.contains(np.array([0.5, 0.0, 0.6]))
-    assert not box.contains(np.array([0.5, NAN, 0.1]))
-
-
-def test_an_empty_workspace_box_is_refused():
-    with pytest.raises(InvalidSetting, match="empty"):
-        WorkspaceBox((0.0, 0.0, 0.0), (1.0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,38 @@ def test_a_full_disk_is_found_out_before_the_work_begins(reader: DatasetReader, 
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not (tmp_path / "manifest.json").exists()
     assert (tmp_path / "frames.uint8").stat().st_size == 0
+
+
+@pytest.mark.parametrize("name", ["frames.uint8", "blocks.bin", "manifest.json"])
+@pytest.mark.parametrize("damage", ["cut off", "deleted"])
+def test_a_damaged_cache_is_made_again(reader: DatasetReader, tmp_path: Path, name: str, damage: str):
+    rows = np.arange(reader.n_frames)
+    whole = build(reader, tmp_path).gather(rows)
+    if damage == "deleted":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-1])
+    with pytest.raises(DatasetError, match=r"no complete frame cache"):
+        FrameCache.open(reader, tmp_path, size=SIZE)
+    np.testing.assert_array_equal(build(reader, tmp_path).gather(rows), whole)
+
+
+def test_a_second_process_waits_and_decodes_nothing_again(reader: DatasetReader, tmp_path: Path):
+    second: list[FrameCache] = []
+    decoded: list[int] = []
+
+    def begin_second(complete: int, total: int) -> None:
+        other = threading.Thread(
+            target=lambda: second.append(build(reader, tmp_path, progress=lambda *_: decoded.append(1)))
+        )
+        other.start()
+        threads.append(other)
+
+    threads: list[threading.Thread] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = build(reader, tmp_path, progress=begin_second)
+        threads[0].join()
+    rows = np.arange(reader.n_frames)
+    np.testing.assert_array_equal(second[0].gather(rows), first.gather(rows))
+    assert decoded == []

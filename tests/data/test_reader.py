@@ -276,3 +276,19 @@ def test_labels_settings_refuse_unknown_rules_and_impossible_gamma():
         LabelSettings("binary", 0.9, "script")
     with pytest.raises(InvalidSetting, match=r"gamma is 1.5"):
         LabelSettings("keep", 1.5, "script")
+
+
+@pytest.mark.parametrize("index", [-1, 99])
+def test_a_task_that_does_not_exist_is_never_another_one(copied: Path, index: int):
+    rewrite(copied, "task_index", lambda column: pa.array([index] * len(column), pa.int64()))
+    with pytest.raises(
+        DatasetError, match=rf"Frame 0 of .* has task index {index}; meta/tasks.parquet has the tasks 0"
+    ):
+        DatasetReader(copied).instruction(0)
+
+
+def test_a_metadata_file_that_cannot_be_opened_is_named(copied: Path):
+    (copied / "meta/info.json").unlink()
+    (copied / "meta/info.json").mkdir()
+    with pytest.raises(DatasetError, match=r"info.json cannot be read: Is a directory"):
+        DatasetReader(copied)

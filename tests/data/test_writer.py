@@ -14,6 +14,7 @@ import pytest
 from vlm_qsft.data import DatasetReader, DatasetSchema, DatasetWriter, LabelSettings, write_episodes
 from vlm_qsft.errors import (
     DatasetError,
+    InUse,
     InvalidSetting,
     NotFinite,
     ShapeMismatch,
@@ -85,7 +86,7 @@ def test_one_row_group_per_episode_and_no_file_per_frame(dataset_root: Path):
 
 
 def test_two_writers_of_one_folder_are_refused(tmp_path: Path):
-    with open_writer(tmp_path), pytest.raises(DatasetError, match=r"being written by another process"):
+    with open_writer(tmp_path), pytest.raises(InUse, match=r"being written by another process"):
         open_writer(tmp_path)
 
 
@@ -217,3 +218,34 @@ def test_the_writer_refuses_unknown_formats_and_video():
     video = DatasetSchema({"front": (8, 8)}, (), ("dx",), SCHEMA.fps, camera_storage="video")
     with pytest.raises(InvalidSetting, match=r"camera_storage must be 'image'"):
         DatasetWriter(Path("unused"), video, labels=LABELS)
+
+
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/measurements.csv").write_text("years of work")
+    before = content(tmp_path)
+    with pytest.raises(DatasetError, match=r"not empty \(data\) and holds no data set"):
+        open_writer(tmp_path)
+    with pytest.raises(DatasetError, match=r"not empty"):
+        write_episodes(tmp_path, SCHEMA, [0, 1], scripted_episode, labels=LABELS)
+    assert content(tmp_path) == before and not (tmp_path / "staging").exists()
+
+
+def test_a_folder_in_which_a_start_was_killed_at_once_can_be_begun(tmp_path: Path):
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging/.plan.json.4711.partial").write_text("{")
+    (tmp_path / ".lock").touch()
+    write_episodes(tmp_path, SCHEMA, [0, 1], scripted_episode, labels=LABELS)
+    assert DatasetReader(tmp_path).n_episodes == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "meta"]
+
+
+@pytest.mark.parametrize("name", ["staging/plan.json", "meta/labels.json"])
+def test_a_damaged_record_is_named(tmp_path: Path, name: str):
+    with open_writer(tmp_path) as writer:
+        writer.add_episode(scripted_episode(0))
+        if name.startswith("meta"):
+            writer.finalize()
+    (tmp_path / name).write_text("{")
+    with pytest.raises(DatasetError, match=rf"{name} is no valid JSON"):
+        write_episodes(tmp_path, SCHEMA, [0], scripted_episode, labels=LABELS)

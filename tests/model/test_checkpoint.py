@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from vlm_qsft.errors import CheckpointError
+from vlm_qsft.errors import CheckpointError, NotFinite
 from vlm_qsft.model import load_checkpoint, save_checkpoint
 
 from .conftest import FAMILIES
@@ -193,3 +193,16 @@ def test_scorers_that_differ_are_not_saved_together(build, parts, tmp_path):
 def test_a_checkpoint_without_scorers_is_refused(parts, tmp_path):
     with pytest.raises(CheckpointError, match="got neither"):
         save_checkpoint(tmp_path / "policy", behavior=None, q_model=None, **vars(parts))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(build, parts, tmp_path):
+    scorer = build("small")
+    with torch.no_grad():
+        next(scorer.parameters()).view(-1)[0] = float("nan")
+    with pytest.raises(NotFinite, match="of q_model hold NaN or infinity: the training diverged"):
+        save_checkpoint(tmp_path / "policy", behavior=None, q_model=scorer, **vars(parts))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_named_by_text(saved):
+    assert load_checkpoint(str(saved), "cpu").identity == load_checkpoint(saved, "cpu").identity

@@ -31,7 +31,7 @@ def slow_distribution(weights):
     return [weight / sum(weights) for weight in weights]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pair=log_probabilities(), temperature=temperatures, support=supports)
 @pytest.mark.parametrize("name", ["ratio", "likelihood"])
 def test_inverse_temperature_zero_is_exactly_sft(name, pair, temperature, support):
@@ -40,14 +40,14 @@ def test_inverse_temperature_zero_is_exactly_sft(name, pair, temperature, suppor
     assert torch.equal(extracted, sft(log_pi, temperature=temperature, support=support))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pair=log_probabilities())
 def test_sft_at_temperature_one_and_full_support_is_the_behavior_policy(pair):
     _, log_pi = pair
     torch.testing.assert_close(sft(log_pi, temperature=1.0, support=0.0), log_pi)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pair=log_probabilities(), inverse=inverse_temperatures, temperature=temperatures, support=supports)
 @pytest.mark.parametrize("name", NAMES)
 def test_extraction_is_normalised_without_nan_and_stays_in_support(name, pair, inverse, temperature, support):
@@ -61,7 +61,7 @@ def test_extraction_is_normalised_without_nan_and_stays_in_support(name, pair, i
     assert (extracted[reference == 0] == -math.inf).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pair=log_probabilities(), inverse=inverse_temperatures, support=supports)
 @pytest.mark.parametrize("name", NAMES)
 def test_temperature_zero_chooses_the_most_likely_bin_of_temperature_one(name, pair, inverse, support):

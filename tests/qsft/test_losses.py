@@ -45,7 +45,7 @@ def slow_gradient(logits, action_bins, targets, remainder):
     return gradient
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(batch=batches())
 @pytest.mark.parametrize("remainder", REMAINDERS)
 def test_gradient_of_the_q_loss_is_softmax_minus_label(remainder, batch):
@@ -57,7 +57,7 @@ def test_gradient_of_the_q_loss_is_softmax_minus_label(remainder, batch):
     np.testing.assert_allclose(logits.grad, slow_gradient(values, action_bins, targets, remainder), atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(batch=batches())
 def test_gradient_of_the_behavior_loss_is_weighted_softmax_minus_one_hot(batch):
     values, action_bins, _, weights = batch

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 
 from qsft_sim.environment import STATE_NAMES, EnvironmentSettings, TabletopEnvironment
 from qsft_sim.scene import HELD_OUT_PAIRS
+from vlm_qsft.data import DatasetSchema
 from vlm_qsft.errors import InvalidSetting, NotFinite, ShapeMismatch, UnknownName
 
 BLIND = EnvironmentSettings(cameras=())
@@ -171,3 +173,37 @@ def test_impossible_settings_are_refused_when_they_are_built(wrong: dict, error:
 def test_an_unknown_option_of_reset_is_refused(blind: TabletopEnvironment) -> None:
     with pytest.raises(UnknownName, match="n_distractors, scene, task"):
         blind.reset(seed=0, options={"tasks": "pick"})
+
+
+ROBOT = DatasetSchema(
+    {"front": (32, 48), "wrist": (32, 48)}, STATE_NAMES, EnvironmentSettings().action_names, Fraction(5)
+)
+
+
+def test_the_environment_of_a_policy_draws_what_was_recorded() -> None:
+    settings = EnvironmentSettings.of_robot(ROBOT, cameras=("wrist",))
+    assert (settings.cameras, settings.image_size, settings.action_dim) == (("wrist",), (32, 48), 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"action_names": ("j1", "j2", "j3", "j4", "gripper")},
+            "actions j1, j2, j3, j4, gripper; the simulator has dx",
+        ),
+        ({"action_names": ("dx", "dy")}, "actions dx, dy; the simulator has dx, dy, dz, dyaw, gripper"),
+        ({"state_names": STATE_NAMES[::-1]}, "state finger_opening"),
+        ({"state_names": ()}, "state none"),
+        ({"fps": Fraction(30)}, "control rate 30 per second; the simulator has 5 per second"),
+        ({"cameras": {"front": (32, 48), "wrist": (64, 64)}}, "draws one size"),
+    ],
+)
+def test_a_policy_of_another_robot_never_drives_this_one(change: dict, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=text):
+        EnvironmentSettings.of_robot(replace(ROBOT, **change), cameras=("front", "wrist"))
+
+
+def test_a_camera_that_the_simulator_lacks_is_named() -> None:
+    with pytest.raises(UnknownName, match="Camera 'left' is not known in the simulator"):
+        EnvironmentSettings.of_robot(replace(ROBOT, cameras={"left": (32, 32)}), cameras=("left",))

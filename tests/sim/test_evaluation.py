@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from qsft_sim.demonstrators import Demonstrator
 from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.evaluation import evaluate, read_results
 from qsft_sim.journal import Journal
-from qsft_sim.results import EpisodeResult
+from qsft_sim.results import LINE_BEGINS, EpisodeResult
 from qsft_sim.seeds import EVALUATION, TUNING
-from vlm_qsft.errors import InvalidSetting, StorageError, UnknownName
+from vlm_qsft.errors import InUse, InvalidSetting, StorageError, UnknownName
 
 from .killed import run_until_killed
 
@@ -141,27 +142,70 @@ def test_results_of_another_variant_are_not_continued(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
-def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "theirs",
+    [b'{"note": 1}\n', b"no line end", b'{"wall_s": 15.2}', b'{\n  "a": 1\n}', b"\x89PNG\r\n\x1a\n\xff", b"[]\n"],
+)
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path, theirs: bytes) -> None:
     out = tmp_path / "notes.jsonl"
-    out.write_text('{"note": 1}\n')
-    with pytest.raises(InvalidSetting, match="Not a line of results"):
+    out.write_bytes(theirs)
+    with pytest.raises(InvalidSetting, match=r"notes\.jsonl.* something else than results"):
         evaluate_noisy(out)
-    assert out.read_text() == '{"note": 1}\n'
+    assert out.read_bytes() == theirs
+
+
+def test_a_line_that_was_edited_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "noisy.jsonl"
+    evaluate_noisy(out, episodes=2)
+    out.write_text(out.read_text().replace('"episode": 1', '"epsiode": 1'))
+    with pytest.raises(InvalidSetting, match=r"noisy\.jsonl, line 2: Not a line of results"):
+        evaluate_noisy(out, episodes=3)
+
+
+def test_results_of_another_policy_are_not_continued(tmp_path: Path) -> None:
+    out = tmp_path / "noisy.jsonl"
+
+    def evaluate_policy(identity: str, episodes: int) -> list[EpisodeResult]:
+        return evaluate(
+            NOISY, task="pick", episodes=episodes, base=EVALUATION, out=out, environment=BLIND, identity=identity
+        )
+
+    assert evaluate_policy("a" * 64, 1)[0].policy == "a" * 64
+    with pytest.raises(InvalidSetting, match=r"policy was a{16}, is b{16} now"):
+        evaluate_policy("b" * 64, 1)
+    assert len(evaluate_policy("a" * 64, 2)) == 2
+
+
+def test_lines_of_older_versions_are_read(tmp_path: Path) -> None:
+    result = evaluate_noisy(tmp_path / "noisy.jsonl", episodes=1)[0]
+    record = json.loads(result.to_json())
+    del record["policy"]
+    assert EpisodeResult.from_json(json.dumps(record)).to_json() == result.to_json()
 
 
 def test_two_evaluations_cannot_write_one_file(tmp_path: Path) -> None:
     out = tmp_path / "noisy.jsonl"
-    with Journal(out), pytest.raises(StorageError, match="another process"):
+    with Journal(out, line_begins=LINE_BEGINS), pytest.raises(InUse, match="another process"):
         evaluate_noisy(out)
 
 
-def test_a_full_disk_is_told_as_such() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    journal = Journal(full)
-    with journal, pytest.raises(StorageError, match="No space left on device"):
+def test_what_is_no_ordinary_file_is_refused_and_left_alone() -> None:
+    with pytest.raises(StorageError, match="no ordinary file"):
+        evaluate_noisy(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(tmp_path / "full.jsonl", line_begins="{") as journal:
         journal.append("{}")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
+        try:
+            with pytest.raises(StorageError, match=r"File too large\. The lines before are kept"):
+                journal.append("{}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert journal.lines() == ["{}"]
 
 
 class RefusesEverything:
@@ -182,3 +226,4 @@ def test_an_error_of_a_policy_in_a_worker_reaches_the_user_as_it_is(tmp_path: Pa
             environment=BLIND,
             workers=1,
         )
+    assert not (tmp_path / "out.jsonl").exists()  # nothing was evaluated, so nothing stands there

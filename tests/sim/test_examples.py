@@ -6,10 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from qsft_sim.demonstrators import Demonstrator, Quality
+from qsft_sim.demonstrators import Demonstrator
 from qsft_sim.environment import EnvironmentSettings
 from qsft_sim.evaluation import Evaluator, evaluate
 from qsft_sim.examples import write_examples
+from qsft_sim.qualities import Quality
 from qsft_sim.seeds import EVALUATION
 from qsft_sim.trace import Trace
 from qsft_sim.video import write_video

@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 
-import mujoco
 import numpy as np
 import pytest
 
+from qsft_sim.engine import mujoco
 from qsft_sim.environment import EnvironmentSettings, TabletopEnvironment
 from qsft_sim.rendering import choose_back_end, make_renderer
 from vlm_qsft.errors import UnknownName
@@ -118,4 +118,30 @@ def test_a_renderer_closes_twice_and_a_program_that_forgets_to_close_ends_withou
     ended = subprocess.run(
         [sys.executable, "-c", program], env=environment_variables, capture_output=True, text=True, check=True
     )
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "osmesa"])
+def test_a_setting_of_mujoco_that_does_not_work_here_breaks_nothing(choice: str) -> None:
+    program = (
+        "import os\n"
+        "from qsft_sim.rendering import choose_back_end\n"
+        "print(choose_back_end().name, os.environ['MUJOCO_GL'])"
+    )
+    environment = {**os.environ, "MUJOCO_GL": choice, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ended.stdout.split() == [choose_back_end().name, choice], ended.stderr
+
+
+@pytest.mark.skipif(not has_opengl() or choose_back_end().name != "egl", reason="no EGL on this machine")
+@pytest.mark.parametrize("device", ["first", "", "-1", "4711"])
+def test_a_device_that_does_not_exist_is_named(device: str) -> None:
+    program = (
+        "from qsft_sim.rendering import choose_back_end\n"
+        "from vlm_qsft.errors import RenderingUnavailable\n"
+        "try:\n    choose_back_end('egl')\nexcept RenderingUnavailable as error:\n    print(error)"
+    )
+    environment = {**os.environ, "MUJOCO_EGL_DEVICE_ID": device, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert f"MUJOCO_EGL_DEVICE_ID is '{device}', expected 0 to" in ended.stdout
     assert ended.stderr == ""

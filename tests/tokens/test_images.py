@@ -49,3 +49,23 @@ def test_what_is_no_rgb_picture_is_refused(shape: tuple[int, ...]):
         encode_png(np.zeros(shape, np.uint8))
     with pytest.raises(ShapeMismatch, match=r"float32"):
         resize(np.zeros((4, 4, 3), np.float32), (2, 2))
+
+
+@pytest.mark.parametrize("encode", [encode_png, encode_jpeg])
+def test_every_truncated_picture_is_refused_without_a_word_on_stderr(encode, capfd: pytest.CaptureFixture[str]):
+    encoded = encode(random_picture())
+    for length in range(0, len(encoded), 5):
+        with pytest.raises(DatasetError, match=r"no readable PNG or JPEG"):
+            decode(encoded[:length])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_flipped_bit_never_gives_another_png(capfd: pytest.CaptureFixture[str]):
+    picture = random_picture(8, 8)
+    encoded = encode_png(picture)
+    for place in range(len(encoded)):
+        altered = bytearray(encoded)
+        altered[place] ^= 1
+        with pytest.raises(DatasetError, match=r"no readable PNG or JPEG"):
+            decode(bytes(altered))
+    assert capfd.readouterr() == ("", "")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from vlm_qsft.errors import StorageError
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.training.behavior_cache import BehaviorCache, build_behavior_cache
 
@@ -77,3 +79,36 @@ def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
         progress=lambda what, complete, total: calls.append(complete),
     )  # fmt: skip
     assert calls == [35]
+
+
+@pytest.mark.parametrize("name", ["logged.npy", "state.json"])
+@pytest.mark.parametrize("damage", ["cut off", "deleted"])
+def test_a_damaged_cache_is_computed_again(tmp_path: Path, name: str, damage: str) -> None:
+    frames = np.arange(35)
+    expected = np.array(built(tmp_path, is_whole=False).logged(frames))
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    if damage == "cut off":
+        (tmp_path / name).write_bytes(content[:-5])
+    assert (built(tmp_path, is_whole=False).logged(frames) == expected).all()
+
+
+def test_what_another_phase_reads_is_not_emptied_when_more_is_computed(tmp_path: Path) -> None:
+    """A file that shrinks under a memory map kills its reader."""
+    logged = built(tmp_path, is_whole=False)
+    expected, inode = np.array(logged.logged(np.arange(35))), (tmp_path / "logged.npy").stat().st_ino
+    with pytest.raises(KeyboardInterrupt):
+        built(tmp_path, is_whole=True, stop_after=8)
+    assert (tmp_path / "logged.npy").stat().st_ino == inode
+    assert (logged.logged(np.arange(35)) == expected).all()
+
+
+def test_a_full_disk_is_found_out_before_the_work_begins(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"could not be written.*free space"):
+            built(tmp_path, is_whole=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert built(tmp_path, is_whole=True).whole(np.array([0])).shape[0] == 1

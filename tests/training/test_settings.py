@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,28 @@ def test_a_folder_in_which_nothing_was_trained_may_be_begun_anew(tmp_path: Path)
     (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(InvalidSetting, match="steps was 20, is 10 now"):
         agree_on_settings(tmp_path, {"steps": 10})
+
+
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    theirs = tmp_path / "settings.json"
+    theirs.write_text('{"editor.tabSize": 4}')
+    with pytest.raises(InvalidSetting, match=r"not empty \(settings\.json\) and was not begun by this command"):
+        agree_on_settings(tmp_path, {"steps": 10})
+    assert theirs.read_text() == '{"editor.tabSize": 4}'
+    theirs.unlink()
+    (tmp_path / "checkpoint-500").mkdir()
+    with pytest.raises(InvalidSetting, match=r"not empty \(checkpoint-500\)"):
+        agree_on_settings(tmp_path, {"steps": 10})
+
+
+def test_a_start_that_was_killed_while_it_wrote_the_record_can_be_repeated(tmp_path: Path) -> None:
+    (tmp_path / ".settings.json.4711.partial").write_text("{")
+    (tmp_path / ".lock").touch()
+    agree_on_settings(tmp_path, {"steps": 10})
+
+
+@pytest.mark.parametrize(("name", "number"), [("steps", 2**31), ("seed", 2**32), ("n_step", 10**20)])
+def test_numbers_that_nothing_can_count_to_are_refused(name: str, number: int) -> None:
+    changes: dict[str, Any] = {name: number}
+    with pytest.raises(InvalidSetting, match=f"{name} must be at most"):
+        replace(SETTINGS, **changes)

@@ -33,3 +33,8 @@ def test_a_horizon_longer_than_every_episode_gives_monte_carlo_returns_after_a_t
     assert table.reward[:4].tolist() == pytest.approx([0.05 + 0.125, 0.1 + 0.25, 0.5, 1.0])
     assert not table.bootstrap_mask[:4].any()
     assert table.discount[4:].tolist() == [0.125, 0.25, 0.5]
+
+
+def test_a_horizon_that_nothing_can_count_to_takes_no_time() -> None:
+    longest = transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=2**31 - 1)
+    assert longest.reward.tolist() == transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=4).reward.tolist()

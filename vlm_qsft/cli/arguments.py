@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+LARGEST_COUNT = 1_000_000
+"""Of episodes, pixels, processes: beyond it a list of them alone fills the memory, and it is a slip of the hand."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -19,7 +26,7 @@ class CommandParser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # type: ignore[override]
@@ -42,6 +49,10 @@ class CommandParser(argparse.ArgumentParser):
             raise InvalidSetting(f"`{self.prog}` takes no argument '{left_over[0]}'. See `{self.prog} --help`.")
         return namespace
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help; argparse itself would not tell that nothing can be written there."""
+        print(self.format_help(), end="", file=file, flush=True)
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found.
 
@@ -49,6 +60,15 @@ class CommandParser(argparse.ArgumentParser):
             InvalidSetting: always.
         """
         raise InvalidSetting(f"`{self.prog}`: {message}. See `{self.prog} --help`.")
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the default of a flag where there is one to name."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, "", ()):
+            return action.help
+        return super()._get_help_string(action)
 
 
 def one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
@@ -64,14 +84,59 @@ def one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
 
 
 def positive_integer(word: str) -> int:
-    """Return a whole number of at least 1.
+    """Return a whole number from 1 to LARGEST_COUNT.
 
     Raises:
         argparse.ArgumentTypeError: it is not one.
     """
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{word}'")
+    if not word.isdecimal() or len(word) > len(str(LARGEST_COUNT)) or not 1 <= int(word) <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1 (to {LARGEST_COUNT}), got '{word}'")
     return int(word)
+
+
+def place(word: str) -> Path:
+    """Return a path; `~` is the home folder, also behind an equals sign, where shells leave it.
+
+    Raises:
+        argparse.ArgumentTypeError: empty, as an unset variable of a shell is: it would mean the current folder.
+    """
+    if not word.strip():
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    try:
+        return Path(word).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"'{word}': {error}") from error
+
+
+def names(word: str) -> tuple[str, ...]:
+    """Return the names in `first,second`.
+
+    Raises:
+        argparse.ArgumentTypeError: one is empty, or stands twice.
+    """
+    given = tuple(word.split(","))
+    if not all(given) or len(set(given)) != len(given):
+        raise argparse.ArgumentTypeError(f"expected NAME,NAME,... without repetition, got '{word}'")
+    return given
+
+
+def ranges(word: str) -> tuple[tuple[str, float, float], ...]:
+    """Return the ranges in `name=low:high,...`; that low lies below high is checked where they are used.
+
+    Raises:
+        argparse.ArgumentTypeError: it does not read like that.
+    """
+    found = []
+    for part in word.split(","):
+        name, _, numbers = part.partition("=")
+        low, _, high = numbers.partition(":")
+        try:
+            found.append((name, float(low), float(high)))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected NAME=LOW:HIGH,..., got '{part}'") from error
+    if not all(name for name, _, _ in found) or len({name for name, _, _ in found}) != len(found):
+        raise argparse.ArgumentTypeError(f"expected NAME=LOW:HIGH,... without repetition, got '{word}'")
+    return tuple(found)
 
 
 def quality_shares(word: str) -> dict[str, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
-from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.arguments import CommandParser, one_of, place
 from vlm_qsft.errors import MissingDependency
 
 SUBJECTS = {
@@ -22,7 +24,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser("bench", description="Measure, print the result and write it as JSON.")
     subjects = "; ".join(f"{name}: {text}" for name, text in SUBJECTS.items())
     parser.add_argument("subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy}", help=subjects)
-    parser.add_argument("--out", type=Path, help="JSON file (default: runs/bench/SUBJECT.json)")
+    parser.add_argument("--out", type=place, help="JSON file (default: runs/bench/SUBJECT.json)")
     return parser
 
 
@@ -31,12 +33,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         MissingDependency: this is an installed copy; the benchmarks stand in the checkout only.
+        StorageError: the result cannot be written.
     """
     subject: str = arguments.subject
     out: Path = arguments.out or Path("runs/bench") / f"{subject}.json"
     benchmark = load_benchmark(subject)
+    from vlm_qsft.data.storage import storage_errors  # loads pyarrow: not for --help
+
     print(f"Measuring {SUBJECTS[subject]}. Nothing else should run on this machine meanwhile.", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(out):  # found now, not after minutes
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
     benchmark.main(["--out", str(out)])
 
 

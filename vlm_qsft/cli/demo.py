@@ -6,9 +6,10 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
+from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
 from vlm_qsft.processes import usable_cores
+from vlm_qsft.training.settings import DEVICES
 
 
 def build_parser() -> CommandParser:
@@ -21,8 +22,13 @@ def build_parser() -> CommandParser:
         epilog=f"Presets. {presets}.",
     )
     parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/PRESET)")
-    parser.add_argument("--device", default="auto", help="where training computes: auto, cpu, cuda, cuda:1")
+    parser.add_argument("--out", type=place, help="folder of the run (default: runs/PRESET)")
+    parser.add_argument(
+        "--device",
+        type=one_of("device", DEVICES),
+        default="auto",
+        help=f"where training computes: {', '.join(DEVICES)}",
+    )
     parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
     return parser
 
@@ -32,6 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         InvalidSetting: the folder holds another run.
+        InUse: another process works on this run.
         QsftError: whatever a stage says.
     """
     preset = preset_named(arguments.preset)
@@ -44,14 +51,18 @@ def run(arguments: argparse.Namespace) -> None:
     from vlm_qsft.cli.run_folder import open_run
     from vlm_qsft.cli.summary import results_table
     from vlm_qsft.cli.usage_meter import UsageMeter
+    from vlm_qsft.data.folder_lock import FolderLock
+    from vlm_qsft.training.device import resolve_device
 
+    resolve_device(arguments.device)  # a GPU that is not there is found before anything is recorded
     settings = {**asdict(preset), "device": arguments.device}
     del settings["name"], settings["purpose"]
-    folder = open_run(root, preset=preset.name, settings=settings, provenance=provenance())
-    workers = arguments.workers or usable_cores()
-    with UsageMeter(folder.usage) as meter:
-        demo = DemoRun(folder, preset, workers=workers, device=arguments.device, meter=meter)
-        run_stages(demo.stages(), folder, meter)
+    with FolderLock(root):
+        folder = open_run(root, preset=preset.name, settings=settings, provenance=provenance())
+        workers = arguments.workers or usable_cores()
+        with UsageMeter(folder.usage) as meter:
+            demo = DemoRun(folder, preset, workers=workers, device=arguments.device, meter=meter)
+            run_stages(demo.stages(), folder, meter)
     print()
     print(results_table(folder))
     print()

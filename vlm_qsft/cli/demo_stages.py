@@ -16,11 +16,12 @@ from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker,
 from vlm_qsft.cli.preset_settings import model_settings, token_settings, train_settings
 from vlm_qsft.cli.progress import NamedProgress, ProgressLine, duration
 from vlm_qsft.cli.record import record_data
-from vlm_qsft.cli.run_folder import RunFolder
+from vlm_qsft.cli.run_folder import COUNTERFACTUAL_FILE, FINAL_FILE, RunFolder
 from vlm_qsft.cli.summary import write_summary
 from vlm_qsft.cli.usage_meter import UsageMeter
 from vlm_qsft.data.storage import write_durably
-from vlm_qsft.policy import PolicySettings
+from vlm_qsft.model.manifest import read_manifest
+from vlm_qsft.policy import POLICY_FILE, PolicySettings
 from vlm_qsft.presets import DemoPreset
 from vlm_qsft.report import write_report
 from vlm_qsft.training import train_behavior, train_q
@@ -41,13 +42,13 @@ class Stage:
     Attributes:
         name: of its marker in the run folder.
         purpose: what it does, for the user.
-        output: what it leaves behind; a complete stage whose output was deleted is run again.
+        outputs: what it leaves behind; a complete stage of which one was deleted is run again.
         run: does it; called again it continues.
     """
 
     name: str
     purpose: str
-    output: Path
+    outputs: Sequence[Path]
     run: Callable[[], None]
 
 
@@ -68,24 +69,34 @@ class DemoRun:
         tuning, episodes = preset.evaluation.tuning_episodes, preset.evaluation.episodes
         scenes = preset.evaluation.counterfactual_scenes
         return [
-            Stage("record", f"record {preset.recording.episodes} episodes", folder.data, self.record),
-            Stage("behavior", f"train SFT, {steps} steps", folder.checkpoint("behavior"), self.train_sft),
-            Stage("q", f"train Q-SFT on top, {preset.q.steps} steps", folder.checkpoint("q"), self.train_qsft),
+            Stage("record", f"record {preset.recording.episodes} episodes", [folder.data], self.record),
+            Stage("behavior", f"train SFT, {steps} steps", [folder.checkpoint("behavior")], self.train_sft),
+            Stage("q", f"train Q-SFT on top, {preset.q.steps} steps", [folder.checkpoint("q")], self.train_qsft),
             Stage(
                 "sft_success",
                 f"train SFT on successes, {preset.sft_success.steps} steps",
-                folder.checkpoint("sft_success"),
+                [folder.checkpoint("sft_success")],
                 self.train_sft_on_successes,
             ),
-            Stage("tune", f"choose settings, {tuning} tuning episodes each", folder.root / "evaluation", self.tune),
-            Stage("evaluate", f"evaluate, {episodes} paired episodes each", folder.root / "evaluation", self.evaluate),
+            Stage(
+                "tune",
+                f"choose settings, {tuning} tuning episodes each",
+                [self._checkpoint(policy) / POLICY_FILE for policy in PHASE_OF],
+                self.tune,
+            ),
+            Stage(
+                "evaluate",
+                f"evaluate, {episodes} paired episodes each",
+                [folder.evaluation(policy) / FINAL_FILE for policy in PHASE_OF],
+                self.evaluate,
+            ),
             Stage(
                 "counterfactual",
                 f"give two instructions in {scenes} scenes each",
-                folder.root / "evaluation",
+                [folder.evaluation(policy) / COUNTERFACTUAL_FILE for policy in PHASE_OF],
                 self.counterfactual,
             ),
-            Stage("report", "write summary and report", folder.report, self.report),
+            Stage("report", "write summary and report", [folder.summary, folder.report], self.report),
         ]
 
     def record(self) -> None:
@@ -124,6 +135,7 @@ class DemoRun:
                     out=self.folder.evaluation(policy) / f"tune-{number}.jsonl",
                     environment=self.environment,
                     settings=settings.to_json(),
+                    identity=read_manifest(self._checkpoint(policy)).identity,
                     workers=self._workers_for(self.preset.evaluation.tuning_episodes),
                     progress=ProgressLine(f"{policy}, {describe(settings)}"),
                 )
@@ -142,9 +154,10 @@ class DemoRun:
                 task=self.preset.recording.task,
                 episodes=self.preset.evaluation.episodes,
                 base=EVALUATION,
-                out=self.folder.evaluation(policy) / "final.jsonl",
+                out=self.folder.evaluation(policy) / FINAL_FILE,
                 environment=evaluator.environment,
                 settings=evaluator.settings,
+                identity=evaluator.identity,
                 workers=self._workers_for(self.preset.evaluation.episodes),
                 progress=ProgressLine(policy),
             )
@@ -159,9 +172,10 @@ class DemoRun:
                 task=self.preset.recording.task,
                 scenes=self.preset.evaluation.counterfactual_scenes,
                 base=EVALUATION,
-                out=self.folder.evaluation(policy) / "counterfactual.jsonl",
+                out=self.folder.evaluation(policy) / COUNTERFACTUAL_FILE,
                 environment=evaluator.environment,
                 settings=evaluator.settings,
+                identity=evaluator.identity,
                 workers=self._workers_for(2 * self.preset.evaluation.counterfactual_scenes),
                 progress=ProgressLine(policy),
             )
@@ -204,7 +218,8 @@ class DemoRun:
     def _evaluator(self, policy: str, *, explain: bool = False) -> Evaluator:
         settings = chosen_settings(self._checkpoint(policy))
         make_policy = policy_maker(self._checkpoint(policy), settings, device=EVALUATION_DEVICE, explain=explain)
-        return Evaluator(make_policy, self.environment, settings.to_json())
+        identity = read_manifest(self._checkpoint(policy)).identity
+        return Evaluator(make_policy, self.environment, settings.to_json(), identity)
 
 
 def run_stages(stages: Sequence[Stage], folder: RunFolder, meter: UsageMeter) -> None:
@@ -212,7 +227,7 @@ def run_stages(stages: Sequence[Stage], folder: RunFolder, meter: UsageMeter) ->
     redo = False
     for number, stage in enumerate(stages, start=1):
         marker, head = folder.stage_marker(stage.name), f"[{number}/{len(stages)}] {stage.purpose}"
-        if not redo and marker.is_file() and stage.output.exists():
+        if not redo and marker.is_file() and all(output.exists() for output in stage.outputs):
             print(f"{head}: complete", flush=True)
             continue
         redo = True

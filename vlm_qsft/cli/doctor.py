@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser
+from vlm_qsft.cli.arguments import CommandParser, place
 from vlm_qsft.cli.provenance import installed_version
 from vlm_qsft.errors import MissingDependency
 from vlm_qsft.processes import usable_cores
@@ -44,7 +44,7 @@ class Finding:
 def build_parser() -> CommandParser:
     """Return the arguments of `qsft doctor`."""
     parser = CommandParser("doctor", description="Say what this machine has and what is missing; changes nothing.")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where runs will be written")
+    parser.add_argument("--out", type=place, default=Path("runs"), help="where runs will be written")
     return parser
 
 
@@ -125,12 +125,23 @@ def disk(folder: Path) -> Finding:
     place = folder.resolve()
     while not place.exists():
         place = place.parent
+    if not place.is_dir():
+        return Finding("disk", "missing", f"{place} is a file: choose another folder with --out")
     free_gb = shutil.disk_usage(place).free / 1e9
-    if not os.access(place, os.W_OK):
+    if not _is_writable(place):
         return Finding("disk", "missing", f"{place} is not writable: choose another folder with --out")
     if free_gb < NEEDED_DISK_GB:
         return Finding("disk", "missing", f"{free_gb:.1f} GB free at {place}; the demo wants {NEEDED_DISK_GB:g} GB")
     return Finding("disk", "ok", f"{free_gb:.0f} GB free at {place}")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Tell by trying: permissions say nothing of a read-only file system, and root may do everything but that."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def rendering() -> Finding:

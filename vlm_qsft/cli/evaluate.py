@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer
+from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.settings_flags import with_flags
 from vlm_qsft.processes import usable_cores
+from vlm_qsft.training.settings import DEVICES
 
 SCENES = ("evaluation", "tuning")
 POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
@@ -20,13 +20,14 @@ def build_parser() -> CommandParser:
         "evaluate",
         description="Evaluate a checkpoint. Equal scenes for every policy; interrupted, the same command continues.",
     )
-    parser.add_argument("checkpoint", type=Path, help="checkpoint folder, for example runs/demo/q/policy")
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines file, one line per episode")
+    parser.add_argument("checkpoint", type=place, help="checkpoint folder, for example runs/demo/q/policy")
+    parser.add_argument("--out", type=place, required=True, help="JSON Lines file, one line per episode")
     parser.add_argument("--task", default="pick", help="task of the simulator")
     parser.add_argument("--episodes", type=positive_integer, default=100)
     parser.add_argument("--scenes", type=one_of("set of scenes", SCENES), default="evaluation", help="or tuning")
     parser.add_argument("--variant", default="standard", help="scene variant, for example camera_shift")
-    parser.add_argument("--device", default="cpu", help="where the policy computes")
+    devices = ", ".join(DEVICES)
+    parser.add_argument("--device", type=one_of("device", DEVICES), default="cpu", help=f"for the policy: {devices}")
     parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
     for name in POLICY_FLAGS:
         parser.add_argument(
@@ -34,7 +35,7 @@ def build_parser() -> CommandParser:
             dest=name,
             type=str if name == "extraction" else float,
             default=argparse.SUPPRESS,
-            help="instead of what policy.json beside the checkpoint says",
+            help="of the policy, instead of what policy.json beside the checkpoint says",
         )
     return parser
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         CheckpointError: the folder is no whole checkpoint.
-        InvalidSetting: a setting outside its range, or a results file of other settings.
+        InvalidSetting: a setting outside its range, a checkpoint of another robot, or a results file of other settings.
         UnknownName: a task, variant or extraction that does not exist.
     """
     from qsft_sim.environment import EnvironmentSettings
@@ -53,24 +54,26 @@ def run(arguments: argparse.Namespace) -> None:
     from qsft_sim.statistics import summarise
     from vlm_qsft.cli.policy_loading import chosen_settings, describe, policy_maker
     from vlm_qsft.model import load_checkpoint
+    from vlm_qsft.policy import QPolicy
+    from vlm_qsft.training.device import resolve_device
 
     checkpoint = load_checkpoint(arguments.checkpoint, "cpu")
-    environment = EnvironmentSettings(
-        cameras=checkpoint.spec.cameras,
-        image_size=checkpoint.spec.image_size,
-        action_dim=len(checkpoint.schema.action_names),
-        variant=arguments.variant,
+    environment = EnvironmentSettings.of_robot(
+        checkpoint.schema, cameras=checkpoint.spec.cameras, variant=arguments.variant
     )
     settings = with_flags(chosen_settings(arguments.checkpoint), arguments, POLICY_FLAGS)
+    QPolicy(checkpoint, settings, "cpu")  # what the settings lack is found before anything is written
+    device = resolve_device(arguments.device)
     print(f"Evaluating {arguments.checkpoint} ({describe(settings)}) on {arguments.episodes} scenes", flush=True)
     results = evaluate(
-        policy_maker(arguments.checkpoint, settings, device=arguments.device),
+        policy_maker(arguments.checkpoint, settings, device=str(device)),
         task=arguments.task,
         episodes=arguments.episodes,
         base=TUNING if arguments.scenes == "tuning" else EVALUATION,
         out=arguments.out,
         environment=environment,
         settings=settings.to_json(),
+        identity=checkpoint.identity,
         workers=arguments.workers or usable_cores(),
         progress=ProgressLine("episodes"),
     )

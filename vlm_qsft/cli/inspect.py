@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.errors import InvalidSetting
 
 SUBJECTS = ("tokens", "episode", "checkpoint")
+FRAMES = 5
 
 
 def build_parser() -> CommandParser:
@@ -19,10 +20,10 @@ def build_parser() -> CommandParser:
         epilog="qsft inspect tokens CHECKPOINT | tokens DATA [EPISODE] | episode DATA EPISODE | checkpoint CHECKPOINT",
     )
     parser.add_argument("subject", type=one_of("subject", SUBJECTS), metavar="{tokens,episode,checkpoint}")
-    parser.add_argument("folder", type=Path, help="a data set or a checkpoint")
-    parser.add_argument("episode", type=int, nargs="?", default=0, help="number of the episode, from 0")
-    parser.add_argument("--data", type=Path, help="data set whose frames are shown with a checkpoint's tokens")
-    parser.add_argument("--frames", type=int, default=5, help="frames shown by `tokens`")
+    parser.add_argument("folder", type=place, help="a data set or a checkpoint")
+    parser.add_argument("episode", type=int, nargs="?", help="number of the episode, from 0 (default: 0)")
+    parser.add_argument("--data", type=place, help="data set whose frames are shown with a checkpoint's tokens")
+    parser.add_argument("--frames", type=positive_integer, help=f"frames shown by `tokens` (default: {FRAMES})")
     return parser
 
 
@@ -31,9 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         DatasetError, CheckpointError: the folder cannot be read.
-        InvalidSetting: there is no such episode.
+        InvalidSetting: there is no such episode, or an argument goes with another subject.
     """
+    check_arguments(arguments)
     folder: Path = arguments.folder
+    episode = arguments.episode or 0
     if arguments.subject == "checkpoint":
         from vlm_qsft.cli.inspect_checkpoint import describe_checkpoint
 
@@ -41,10 +44,22 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.subject == "episode":
         from vlm_qsft.cli.inspect_episode import describe_episode
 
-        print(describe_episode(folder, arguments.episode))
+        print(describe_episode(folder, episode))
     else:
         from vlm_qsft.cli.inspect_tokens import describe_tokens
 
-        if arguments.frames < 1:
-            raise InvalidSetting(f"--frames must be at least 1; got {arguments.frames}.")
-        print(describe_tokens(folder, data=arguments.data, episode=arguments.episode, frames=arguments.frames))
+        frames = arguments.frames or FRAMES
+        print(describe_tokens(folder, data=arguments.data, episode=episode, frames=frames))
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Refuse arguments that the subject does not look at.
+
+    Raises:
+        InvalidSetting: names the argument.
+    """
+    foreign = {"tokens": (), "episode": ("data", "frames"), "checkpoint": ("episode", "data", "frames")}
+    for name in foreign[arguments.subject]:
+        if getattr(arguments, name) is not None:
+            shown = "episode" if name == "episode" else f"--{name}"
+            raise InvalidSetting(f"`qsft inspect {arguments.subject}` takes no {shown}.")

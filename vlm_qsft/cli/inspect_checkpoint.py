@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from vlm_qsft.cli.policy_loading import chosen_settings
 from vlm_qsft.cli.table import table
 from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
 from vlm_qsft.policy import POLICY_FILE
@@ -15,7 +15,7 @@ def describe_checkpoint(folder: Path) -> str:
     """Return a description of a checkpoint, after comparing every file with the manifest.
 
     Raises:
-        CheckpointError: the folder is no whole, unaltered checkpoint of this version.
+        CheckpointError: the folder is no whole, unaltered checkpoint of this version, or its policy.json is damaged.
     """
     checkpoint = load_checkpoint(folder, "cpu")
     spec, schema, tokenizer = checkpoint.spec, checkpoint.schema, checkpoint.action_tokenizer
@@ -35,7 +35,6 @@ def describe_checkpoint(folder: Path) -> str:
         ("bins", f"{spec.n_bins} per dimension, {tokenizer.strategy}; the dummy token is {spec.n_bins}"),
         *((name, str(value)) for name, value in flat(checkpoint.metadata).items()),
     ]
-    policy = folder / POLICY_FILE
-    if policy.is_file():
-        rows += [(f"policy.{name}", str(value)) for name, value in json.loads(policy.read_text()).items()]
+    if (folder / POLICY_FILE).is_file():
+        rows += [(f"policy.{name}", str(value)) for name, value in chosen_settings(folder).to_json().items()]
     return f"{folder}\n\n{table(('scorer', 'class', 'parameters'), scorers)}\n\n{table(('property', 'value'), rows)}"

@@ -11,6 +11,7 @@ from vlm_qsft.cli.preset_settings import GRIPPER_DIMENSIONS
 from vlm_qsft.cli.table import table
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.schema import ACTION_KEY
+from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.checkpoint import Checkpoint, load_checkpoint
 from vlm_qsft.model.manifest import MANIFEST_NAME
 from vlm_qsft.model.scorer import TokenScorer
@@ -28,7 +29,7 @@ def describe_tokens(folder: Path, *, data: Path | None, episode: int, frames: in
 
     Raises:
         DatasetError, CheckpointError: a folder cannot be read.
-        InvalidSetting: there is no such episode.
+        InvalidSetting: there is no such episode, or `data` is given beside a data set.
     """
     if (folder / MANIFEST_NAME).is_file():
         checkpoint = load_checkpoint(folder, "cpu")
@@ -39,6 +40,8 @@ def describe_tokens(folder: Path, *, data: Path | None, episode: int, frames: in
             parts.append(instruction_table(_scorer(checkpoint), instruction))
             parts.append(frames_table(checkpoint.action_tokenizer, reader, episode=episode, frames=frames))
         return "\n\n".join(parts)
+    if data is not None:
+        raise InvalidSetting(f"--data goes with a checkpoint, and {folder} has no {MANIFEST_NAME}: it is none.")
     reader = DatasetReader(folder)
     names = reader.schema.action_names
     gripper = [name for name in names if name in GRIPPER_DIMENSIONS]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from vlm_qsft.data.storage import write_durably
-from vlm_qsft.errors import CheckpointError
+from vlm_qsft.data.storage import remove_partials, write_durably
+from vlm_qsft.errors import CheckpointError, InvalidSetting, UnknownName
 from vlm_qsft.model import load_checkpoint
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.policy import POLICY_FILE, PolicySettings, QPolicy
@@ -37,6 +37,7 @@ def store_choice(checkpoint: Path, settings: PolicySettings) -> None:
     Raises:
         StorageError: disk full.
     """
+    remove_partials(checkpoint)
     write_durably(checkpoint / POLICY_FILE, json.dumps(settings.to_json(), indent=2).encode())
 
 
@@ -44,8 +45,7 @@ def chosen_settings(checkpoint: Path) -> PolicySettings:
     """Return the settings beside a checkpoint; where none were chosen, plain SFT or the default of Q-SFT.
 
     Raises:
-        CheckpointError: no whole checkpoint, or its policy.json cannot be read.
-        UnknownName, InvalidSetting: policy.json holds what this version does not know.
+        CheckpointError: no whole checkpoint, or its policy.json cannot be read, or this version does not know it.
     """
     manifest = read_manifest(checkpoint)
     path = checkpoint / POLICY_FILE
@@ -58,7 +58,10 @@ def chosen_settings(checkpoint: Path) -> PolicySettings:
         raise CheckpointError(f"{path} cannot be read: {problem}. Delete it to use the default settings.") from problem
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} holds no policy settings. Delete it to use the default settings.")
-    return PolicySettings.from_json(document)
+    try:
+        return PolicySettings.from_json(document)
+    except (UnknownName, InvalidSetting) as problem:
+        raise CheckpointError(f"{path}: {problem} Delete it to use the default settings.") from problem
 
 
 def describe(settings: PolicySettings) -> str:

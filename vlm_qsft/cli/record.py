@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of, positive_integer, quality_shares
+from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer, quality_shares
 from vlm_qsft.cli.preset_settings import GAMMA
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.errors import InvalidSetting
@@ -21,7 +21,7 @@ def build_parser() -> CommandParser:
         description="Record scripted logs of mixed quality. Interrupted, the same command continues.",
         epilog="Language tasks are recorded too, for example `qsft record --task wordle --episodes 20000 --out logs`.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--out", type=place, required=True, help="folder of the data set")
     parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
     parser.add_argument("--task", default=argparse.SUPPRESS, help="robot or language task, instead of the preset's")
     parser.add_argument("--episodes", type=positive_integer, default=argparse.SUPPRESS, help="instead of the preset's")

@@ -6,7 +6,7 @@ usage.json          wall time and memory so far
 stages/<name>.json  a stage is complete; written last
 data/               the recorded data set
 behavior/ q/ sft_success/         phase folders; policy/ inside is the checkpoint
-evaluation/<policy>/              tune-<k>.jsonl, chosen.json, final.jsonl, counterfactual.jsonl, traces, videos/
+evaluation/<policy>/              tune-<k>.jsonl, final.jsonl, counterfactual.jsonl, traces, videos/
 summary.json report.html
 """
 
@@ -18,9 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.storage import remove_partials, storage_errors, write_durably
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.training.phase_record import RECORD_FILE, agree_on_settings
+from vlm_qsft.training.phase_record import agree_on_settings
+
+FINAL_FILE = "final.jsonl"
+COUNTERFACTUAL_FILE = "counterfactual.jsonl"
 
 
 @dataclass(frozen=True)
@@ -71,29 +75,29 @@ class RunFolder:
         return self.root / "stages" / f"{stage}.json"
 
     def stage_times_s(self) -> dict[str, float]:
-        """Return the wall time of every complete stage, seconds."""
+        """Return the wall time of every complete stage, seconds; 0 where its marker lost it."""
         markers = sorted((self.root / "stages").glob("*.json"))
-        return {path.stem: json.loads(path.read_text(encoding="utf-8"))["wall_s"] for path in markers}
+        return {path.stem: float(read_json(path).get("wall_s", 0.0)) for path in markers}
 
 
 def open_run(root: Path, *, preset: str, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> RunFolder:
     """Return the folder of a run, new or to be continued.
 
     Args:
-        root: the folder; made where it does not exist.
+        root: the folder, held by a `FolderLock`.
         preset, settings: what decides the result: an existing run with others is refused.
         provenance: the rest of run.json, which stays as the first start of the run wrote it.
 
     Raises:
         InvalidSetting: the folder holds another run, or something that is no run.
+        DatasetError: its record is damaged.
         StorageError: it cannot be written.
     """
     folder = RunFolder(root)
-    if root.is_dir() and any(root.iterdir()) and not (root / RECORD_FILE).is_file():
-        raise InvalidSetting(f"{root} is not empty and holds no run. Choose another folder with --out.")
+    remove_partials(root)
     if folder.record.is_file():
         # Two presets differ in nearly everything: their names say more than the list that would follow.
-        begun = json.loads(folder.record.read_text(encoding="utf-8"))["preset"]
+        begun = read_json(folder.record).get("preset")
         if begun != preset:
             raise InvalidSetting(f"{root} holds a run of preset '{begun}', not '{preset}'. Choose another --out.")
     agree_on_settings(root, dict(settings))

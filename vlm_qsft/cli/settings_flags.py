@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import fields, replace
-from typing import Any
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from vlm_qsft.cli.arguments import CommandParser
-
-_TYPES = {"int": int, "float": float, "str": str}
+from vlm_qsft.cli.arguments import CommandParser, one_of
 
 
 def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]) -> None:
-    """Add one flag for each named field of a frozen dataclass; a flag that is not given changes nothing."""
-    annotations = {field.name: str(field.type) for field in fields(record)}
+    """Add one flag for each named field of a frozen dataclass; a flag that is not given changes nothing.
+
+    The help of a flag is what the record's docstring says about the field.
+    """
+    hints = get_type_hints(record)
+    meanings = attribute_meanings(record)
     for name in names:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            type=_TYPES[annotations[name]],
+            type=_argument_type(hints[name], name),
             default=argparse.SUPPRESS,
-            help=f"{name.replace('_', ' ')}, instead of the preset's",
+            help=meanings.get(name, "").replace("%", "%%"),
         )
+
+
+def _argument_type(hint: Any, name: str) -> Callable[[str], Any]:
+    return one_of(name.replace("_", " "), get_args(hint)) if get_origin(hint) is Literal else hint
+
+
+def attribute_meanings(record: type) -> dict[str, str]:
+    """Return what the `Attributes:` section of a class's docstring says, by name."""
+    section = inspect.cleandoc(record.__doc__ or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def with_flags[Settings: Any](settings: Settings, arguments: argparse.Namespace, names: Iterable[str]) -> Settings:

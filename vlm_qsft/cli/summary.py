@@ -15,7 +15,7 @@ from qsft_sim.seeds import EVALUATION, RECORDING, TUNING
 from qsft_sim.statistics import compare, summarise, summarise_counterfactual
 from vlm_qsft.cli.policy_loading import describe
 from vlm_qsft.cli.provenance import commit, versions
-from vlm_qsft.cli.run_folder import RunFolder
+from vlm_qsft.cli.run_folder import COUNTERFACTUAL_FILE, FINAL_FILE, RunFolder
 from vlm_qsft.cli.table import table
 from vlm_qsft.cli.usage_meter import Usage
 from vlm_qsft.data import DatasetReader
@@ -30,7 +30,7 @@ def write_summary(folder: RunFolder, policies: Sequence[str], usage: Usage) -> N
         StorageError: disk full.
     """
     run = json.loads(folder.record.read_text(encoding="utf-8"))
-    results = {policy: read_results(folder.evaluation(policy) / "final.jsonl") for policy in policies}
+    results = {policy: read_results(folder.evaluation(policy) / FINAL_FILE) for policy in policies}
     summary = {
         "preset": run["preset"],
         "command": run["command"],
@@ -70,7 +70,7 @@ def describe_data(folder: RunFolder) -> dict[str, Any]:
 def describe_policy(folder: RunFolder, policy: str, results: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Return what was measured of a policy: final results, the settings it was given, and how they were chosen."""
     measured = summarise(results)
-    counterfactual = read_results(folder.evaluation(policy) / "counterfactual.jsonl")
+    counterfactual = read_results(folder.evaluation(policy) / COUNTERFACTUAL_FILE)
     tunings = []
     for path in sorted(folder.evaluation(policy).glob("tune-*.jsonl"), key=lambda path: int(path.stem.split("-")[1])):
         tried = read_results(path)

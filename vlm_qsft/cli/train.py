@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from vlm_qsft.cli.arguments import CommandParser, one_of
+from vlm_qsft.cli.arguments import CommandParser, names, one_of, place, ranges
 from vlm_qsft.cli.preset_settings import model_settings, train_settings
 from vlm_qsft.cli.progress import NamedProgress
 from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
@@ -13,7 +12,7 @@ from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.presets import PRESETS, preset_named
 from vlm_qsft.processes import usable_cores
-from vlm_qsft.training.settings import TokenSettings, TrainSettings
+from vlm_qsft.training.settings import BEHAVIOR_ONLY, Q_ONLY, TokenSettings, TrainSettings
 
 PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
@@ -21,8 +20,10 @@ TRAIN_FLAGS = (
     "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
     "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
-BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "successes_only")
-MODEL_FLAGS = ("family", "channels", "width", "layers", "lora_rank")
+BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
+TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
+SMALL_MODEL_FLAGS = ("channels", "width", "layers")
+MODEL_FLAGS = ("family", *SMALL_MODEL_FLAGS, "lora_rank")
 
 
 def build_parser() -> CommandParser:
@@ -30,12 +31,13 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         "train",
         description="Train one phase. Interrupted, the same command continues; with other settings it refuses.",
-        epilog="First `qsft train behavior`, then `qsft train q --behavior OUT/policy`.",
+        epilog="First `qsft train behavior`, then `qsft train q --behavior OUT/policy`. What is not given is as the "
+        "preset has it.",
     )
     parser.add_argument("phase", type=one_of("phase", PHASES), metavar="{behavior,q}")
-    parser.add_argument("--data", type=Path, required=True, help="data set folder")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the phase")
-    parser.add_argument("--behavior", type=Path, help="checkpoint of the behavior policy; for the q phase")
+    parser.add_argument("--data", type=place, required=True, help="data set folder")
+    parser.add_argument("--out", type=place, required=True, help="folder of the phase")
+    parser.add_argument("--behavior", type=place, help="checkpoint of the behavior policy; for the q phase")
     parser.add_argument(
         "--successes-only", action="store_true", help="weigh only successful episodes; for the behavior phase"
     )
@@ -43,8 +45,20 @@ def build_parser() -> CommandParser:
     parser.add_argument("--source", help="hub name or folder of an image-text-to-text model, instead of the small one")
     parser.add_argument("--allow-download", action="store_true", help="fetch --source from the hub")
     parser.add_argument(
-        "--gripper", default="", metavar="NAME,...", help="action dimensions that are grippers, commanded at their ends"
+        "--gripper",
+        type=names,
+        default=(),
+        metavar="NAME,...",
+        help="action dimensions that are grippers, commanded at their ends",
     )
+    parser.add_argument(
+        "--limits",
+        type=ranges,
+        default=(),
+        metavar="NAME=LOW:HIGH,...",
+        help="ranges of action dimensions in physical units, instead of measured ones; a constant dimension needs it",
+    )
+    add_settings_flags(parser, TokenSettings, TOKEN_FLAGS)
     add_settings_flags(parser, TrainSettings, TRAIN_FLAGS)
     add_settings_flags(parser, ModelSettings, MODEL_FLAGS)
     return parser
@@ -58,11 +72,15 @@ def run(arguments: argparse.Namespace) -> None:
         DatasetError, CheckpointError: the data set or the behavior policy cannot be read.
     """
     check_flags(arguments)
-    from vlm_qsft.training import train_behavior, train_q
-
     preset = preset_named(arguments.preset)
     phase = preset.q if arguments.phase == "q" else preset.behavior
     settings = with_flags(train_settings(phase, seed=preset.seed, device="auto"), arguments, TRAIN_FLAGS)
+    model = chosen_model(arguments, model_settings(preset))
+    tokens = with_flags(TokenSettings(gripper=arguments.gripper, limits=arguments.limits), arguments, TOKEN_FLAGS)
+
+    # Heavy imports come after everything that flags can be wrong about: on a busy machine they take seconds.
+    from vlm_qsft.training import train_behavior, train_q
+
     progress, workers = NamedProgress(), usable_cores()
     print(f"Training the {arguments.phase} phase on {arguments.data} for {settings.steps} steps.", flush=True)
     if arguments.phase == "q":
@@ -72,10 +90,10 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         policy = train_behavior(
             arguments.data,
-            chosen_model(arguments, model_settings(preset)),
+            model,
             settings,
             arguments.out,
-            token_settings=TokenSettings(gripper=tuple(name for name in arguments.gripper.split(",") if name)),
+            token_settings=tokens,
             weights="successes" if arguments.successes_only else "all",
             workers=workers,
             progress=progress,
@@ -84,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
-    """Refuse flags of the other phase.
+    """Refuse flags of the other phase: without effect they would not be what was asked for.
 
     Raises:
         InvalidSetting: names the flag and what to do.
@@ -92,15 +110,23 @@ def check_flags(arguments: argparse.Namespace) -> None:
     if arguments.phase == "q":
         if arguments.behavior is None:
             raise InvalidSetting("`qsft train q` needs --behavior, the checkpoint that `qsft train behavior` wrote.")
-        given = [name for name in MODEL_FLAGS if hasattr(arguments, name)]
+        given = [name for name in (*MODEL_FLAGS, *TOKEN_FLAGS, *BEHAVIOR_ONLY) if hasattr(arguments, name)]
         given += [name for name in BEHAVIOR_FLAGS if getattr(arguments, name)]
         if given:
             raise InvalidSetting(
-                f"--{given[0].replace('_', '-')} belongs to `qsft train behavior`: "
+                f"{_flag(given[0])} belongs to `qsft train behavior`: "
                 "the likelihood model starts as a copy of the behavior policy."
             )
-    elif arguments.behavior is not None:
-        raise InvalidSetting("--behavior belongs to `qsft train q`.")
+        return
+    given = [name for name in Q_ONLY if hasattr(arguments, name)]
+    if arguments.behavior is not None or given:
+        raise InvalidSetting(f"{_flag(min(given, default='behavior'))} belongs to `qsft train q`.")
+    if arguments.source is None and arguments.allow_download:
+        raise InvalidSetting("--allow-download needs --source, the model to fetch.")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> ModelSettings:
@@ -111,5 +137,8 @@ def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> Mod
     """
     if arguments.source is None:
         return with_flags(of_preset, arguments, MODEL_FLAGS)
+    given = [name for name in SMALL_MODEL_FLAGS if hasattr(arguments, name)]
+    if given:
+        raise InvalidSetting(f"{_flag(given[0])} belongs to the small model, not to --source.")
     model = ModelSettings(family="transformers", source=arguments.source, allow_download=arguments.allow_download)
     return with_flags(model, arguments, MODEL_FLAGS)

@@ -13,6 +13,10 @@ from types import TracebackType
 
 import psutil
 
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.storage import partial_path
+from vlm_qsft.errors import DatasetError
+
 SAMPLE_PERIOD_S = 0.5
 SAVE_PERIOD_S = 5.0
 
@@ -38,8 +42,15 @@ class UsageMeter:
     """
 
     def __init__(self, path: Path) -> None:
+        """Read the sums so far.
+
+        Raises:
+            DatasetError: the file is damaged.
+        """
         self._path = path
-        self._before = Usage(**json.loads(path.read_text())) if path.is_file() else Usage(0.0, 0.0)
+        self._before = Usage(0.0, 0.0)
+        if path.is_file():
+            self._before = _read_usage(path)
         self._peak_gb = self._before.peak_rss_gb
         self._begin_s = time.monotonic()
         self._stopped = threading.Event()
@@ -73,9 +84,19 @@ class UsageMeter:
                     self._save()
 
     def _save(self) -> None:
-        partial = self._path.with_suffix(".partial")
+        partial = partial_path(self._path)  # not brought to the disk: a line that is a bit old does no harm
         partial.write_text(json.dumps(asdict(self.usage())))
         os.replace(partial, self._path)
+
+
+def _read_usage(path: Path) -> Usage:
+    record = read_json(path)
+    try:
+        return Usage(float(record["wall_s"]), float(record["peak_rss_gb"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise DatasetError(
+            f"{path} is no account of a run ({problem!r}). Delete it: only the account is lost."
+        ) from problem
 
 
 def process_tree_rss_gb() -> float:

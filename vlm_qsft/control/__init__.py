@@ -7,9 +7,10 @@ from vlm_qsft.control.controller import Controller, ControllerState
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT
 from vlm_qsft.control.instruction import Instruction
-from vlm_qsft.control.limits import AxisLimits, RobotLimits, WorkspaceBox
+from vlm_qsft.control.limits import AxisLimits, RobotLimits
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.watchdog import CameraInput, VectorInput, Watchdog
+from vlm_qsft.control.workspace import Workspace, WorkspaceBox
 
 __all__ = [
     "MEASUREMENT",
@@ -28,5 +29,6 @@ __all__ = [
     "RobotLimits",
     "VectorInput",
     "Watchdog",
+    "Workspace",
     "WorkspaceBox",
 ]

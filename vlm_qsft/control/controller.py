@@ -20,12 +20,12 @@ from vlm_qsft.control.command import Command
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT, Inputs
 from vlm_qsft.control.instruction import Instruction
-from vlm_qsft.control.limits import WorkspaceBox
 from vlm_qsft.control.rate_limiter import Motion, brake, follow, rest_at, stopping_point
 from vlm_qsft.control.settings import ControlSettings
 from vlm_qsft.control.tick_clock import TickClock
 from vlm_qsft.control.watchdog import CameraInput, VectorInput
-from vlm_qsft.errors import CommandRefused, InvalidSetting, QsftError
+from vlm_qsft.control.workspace import Workspace
+from vlm_qsft.errors import CommandRefused, QsftError
 from vlm_qsft.types import Decision
 
 
@@ -51,8 +51,7 @@ class Controller:
         mapping: ActionMapping,
         settings: ControlSettings,
         inputs: tuple[VectorInput | CameraInput, ...],
-        workspace: WorkspaceBox | None = None,
-        tool_position: safety.ToolPosition | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         """Build an inactive controller.
 
@@ -60,19 +59,15 @@ class Controller:
             mapping: actions to axes; holds the limits.
             settings: timing.
             inputs: every watched input; the one named "measurement" has one number per axis.
-            workspace: box for the tool; needs `tool_position`. Axes that are Cartesian already have it in their limits.
-            tool_position: forward kinematics.
+            workspace: where the tool must stay, beyond the limits of the axes.
 
         Raises:
-            InvalidSetting: no measurement input of the right size, a workspace without kinematics.
+            InvalidSetting: no measurement input of the right size.
         """
         self.limits = mapping.limits
         self.settings = settings
         self._inputs = Inputs(inputs, self.limits)
-        if (workspace is None) != (tool_position is None):
-            raise InvalidSetting("A workspace box needs forward kinematics (tool_position), and the other way round.")
         self._workspace = workspace
-        self._tool_position = tool_position
         self._executor = ChunkExecutor(mapping, settings)
         self._clock = TickClock(settings)
         self._state = ControllerState.INACTIVE
@@ -275,10 +270,9 @@ class Controller:
         return self._executor.check_wait(now_s, motion.position)
 
     def _check_workspace(self, motion: Motion) -> Fault | None:
-        if self._workspace is None or self._tool_position is None:
+        if self._workspace is None:
             return None
-        period_s = self.settings.period_s
-        return safety.check_workspace(motion, self.limits, self._workspace, self._tool_position, duration_s=period_s)
+        return self._workspace.check(motion, self.limits, duration_s=self.settings.period_s)
 
     def _follow(self, now_s: float, duration_s: float, motion: Motion) -> Motion | None:
         setpoint, run_end = self._executor.at(now_s)

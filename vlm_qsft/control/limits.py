@@ -120,25 +120,3 @@ class RobotLimits:
     def measurement_tolerance(self) -> Float64[np.ndarray, " axis"]:
         """How far outside its range a measurement may lie, every axis."""
         return self._column("measurement_tolerance")
-
-
-@dataclass(frozen=True)
-class WorkspaceBox:
-    """The axis-aligned box, in the robot's base frame, that the tool must not leave.
-
-    Attributes:
-        lower_m: smallest x, y, z.
-        upper_m: largest x, y, z.
-    """
-
-    lower_m: tuple[float, float, float]
-    upper_m: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        """Raises InvalidSetting: the box is empty along a coordinate."""
-        if not all(lower < upper for lower, upper in zip(self.lower_m, self.upper_m, strict=True)):
-            raise InvalidSetting(f"The workspace box is empty: lower {self.lower_m}, upper {self.upper_m}.")
-
-    def contains(self, position_m: Float64[np.ndarray, " 3"]) -> bool:
-        """Tell whether a point lies in the box; a point with NaN does not."""
-        return bool(np.all(position_m >= self.lower_m) and np.all(position_m <= self.upper_m))

@@ -6,18 +6,13 @@ Every check is a pure function that returns a `Fault`, or None where all is well
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float64
 
 from vlm_qsft.control.faults import Fault, FaultKind
-from vlm_qsft.control.limits import RobotLimits, WorkspaceBox
-from vlm_qsft.control.rate_limiter import Motion, brake
+from vlm_qsft.control.limits import RobotLimits
 from vlm_qsft.errors import QsftError
-
-ToolPosition = Callable[[Float64[np.ndarray, " axis"]], Float64[np.ndarray, " 3"]]
-"""Forward kinematics: axis positions -> x, y, z of the tool in the robot's base frame, metres."""
 
 
 def fault_from_error(error: QsftError) -> Fault:
@@ -85,31 +80,6 @@ def check_value(value: float, min_value: float | None) -> Fault | None:
     if value < min_value:
         return Fault(FaultKind.LOW_VALUE, f"Value {value:.3f} is below the level {min_value:.3f}.")
     return None
-
-
-def check_workspace(
-    motion: Motion, limits: RobotLimits, box: WorkspaceBox, tool_position: ToolPosition, *, duration_s: float
-) -> Fault | None:
-    """Check that the tool is in the box now and on the whole way on which the arm would brake from here.
-
-    Args:
-        motion: the one about to be commanded.
-        limits: of the robot.
-        box: where the tool must stay.
-        tool_position: forward kinematics.
-        duration_s: the control period; the braking way is followed in ticks of it.
-    """
-    while True:
-        position_m = np.asarray(tool_position(motion.position), dtype=np.float64)
-        if not box.contains(position_m):
-            point = ", ".join(f"{coordinate:.3f}" for coordinate in position_m)
-            return Fault(
-                FaultKind.OUTSIDE_WORKSPACE,
-                f"The tool would reach ({point}) m, outside the box from {box.lower_m} to {box.upper_m}.",
-            )
-        if motion.at_rest:
-            return None
-        motion = brake(motion, limits, duration_s=duration_s)
 
 
 def _first_axis(

@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import storage_errors, write_durably
@@ -93,10 +94,9 @@ class FrameCache:
         """
         path = Path(path)
         wanted = new_manifest(reader, size)
-        found = read_manifest(path)
-        if not matches(found, wanted) or not found.get("complete"):
+        if not is_whole(path, wanted):
             raise DatasetError(f"{path} is no complete frame cache of {reader.root} at {size}. Build it first.")
-        return cls(path, found)
+        return cls(path, wanted)
 
     @classmethod
     def build(
@@ -126,24 +126,12 @@ class FrameCache:
         n_bytes = int(np.prod(frames_shape(manifest)))
         if max_bytes is not None and n_bytes > max_bytes:
             return None
-        found = read_manifest(path)
-        if matches(found, manifest) and found.get("complete"):
-            return cls(path, found)
-        with storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-            if not matches(found, manifest):
-                begin(path, manifest, n_bytes)
-        finished = np.frombuffer((path / "blocks.bin").read_bytes(), np.uint8)
-        waiting = [block for block in range(len(finished)) if not finished[block]]
-        decode = partial(BlockDecoder, reader.root, path, tuple(manifest["cameras"]), size, reader.n_frames)
-        with storage_errors(path), open(path / "blocks.bin", "r+b", buffering=0) as marks:
-            decoded = run_in_order(decode, waiting, workers=workers)
-            for complete, block in enumerate(decoded, start=len(finished) - len(waiting) + 1):
-                os.pwrite(marks.fileno(), b"\x01", block)
-                if progress is not None:
-                    progress(complete, len(finished))
-        manifest["complete"] = True
-        write_durably(path / "manifest.json", json.dumps(manifest).encode())
+        if is_whole(path, manifest):
+            return cls(path, manifest)
+        # Two phases of a run may begin at the same time and share the cache: the second waits for the first.
+        with FolderLock(path, waits=True), storage_errors(path):
+            if not is_whole(path, manifest):
+                fill(reader, path, manifest, n_bytes, workers=workers, progress=progress)
         return cls(path, manifest)
 
 
@@ -189,6 +177,25 @@ def open_frames(
     return cache if cache is not None else LiveFrames(reader, tuple(reader.schema.cameras), size)
 
 
+def fill(
+    reader: DatasetReader, path: Path, manifest: dict, n_bytes: int, *, workers: int, progress: Progress | None
+) -> None:
+    """Decode the blocks that are missing, and mark the cache as complete. Raises as `FrameCache.build` does."""
+    if not matches(path, manifest):
+        begin(path, manifest, n_bytes)
+    finished = np.frombuffer((path / "blocks.bin").read_bytes(), np.uint8)
+    waiting = [block for block in range(len(finished)) if not finished[block]]
+    size = (manifest["size"][0], manifest["size"][1])
+    decode = partial(BlockDecoder, reader.root, path, tuple(manifest["cameras"]), size, reader.n_frames)
+    with open(path / "blocks.bin", "r+b", buffering=0) as marks:
+        decoded = run_in_order(decode, waiting, workers=workers)
+        for complete, block in enumerate(decoded, start=len(finished) - len(waiting) + 1):
+            os.pwrite(marks.fileno(), b"\x01", block)
+            if progress is not None:
+                progress(complete, len(finished))
+    write_durably(path / "manifest.json", json.dumps({**manifest, "complete": True}).encode())
+
+
 def begin(path: Path, manifest: dict, n_bytes: int) -> None:
     """Lay out an empty cache. The space is reserved now: a memory-mapped file must never meet a full disk."""
     (path / "manifest.json").unlink(missing_ok=True)
@@ -198,8 +205,7 @@ def begin(path: Path, manifest: dict, n_bytes: int) -> None:
         except OSError:
             os.ftruncate(file.fileno(), 0)
             raise
-    n_blocks = -(-manifest["n_frames"] // BLOCK_FRAMES)
-    (path / "blocks.bin").write_bytes(bytes(n_blocks))
+    (path / "blocks.bin").write_bytes(bytes(n_blocks(manifest)))
     write_durably(path / "manifest.json", json.dumps(manifest).encode())
 
 
@@ -215,15 +221,28 @@ def new_manifest(reader: DatasetReader, size: tuple[int, int]) -> dict:
     }
 
 
-def read_manifest(path: Path) -> dict:
-    """Return the manifest of a cache, empty where there is none."""
-    file = path / "manifest.json"
-    return read_json(file) if file.exists() else {}
+def matches(path: Path, wanted: dict) -> bool:
+    """Tell whether a cache, complete or not, is of this content, with every file in its size.
+
+    What cannot be read does not match: a cache is made again rather than mended.
+    """
+    try:
+        found = read_json(path / "manifest.json")
+        frames, blocks = ((path / name).stat().st_size for name in ("frames.uint8", "blocks.bin"))
+    except (DatasetError, OSError):
+        return False
+    sizes = (int(np.prod(frames_shape(wanted))), n_blocks(wanted))
+    return {**found, "complete": False} == wanted and (frames, blocks) == sizes
 
 
-def matches(found: dict, wanted: dict) -> bool:
-    """Tell whether two manifests describe the same content."""
-    return {**found, "complete": False} == wanted
+def is_whole(path: Path, wanted: dict) -> bool:
+    """Tell whether a cache is of this content and complete."""
+    return matches(path, wanted) and bool(read_json(path / "manifest.json").get("complete"))
+
+
+def n_blocks(manifest: dict) -> int:
+    """Return the number of blocks of frames."""
+    return -(-manifest["n_frames"] // BLOCK_FRAMES)
 
 
 def frames_shape(manifest: dict) -> tuple[int, ...]:

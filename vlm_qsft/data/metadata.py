@@ -109,7 +109,8 @@ def refuse_unfinished(root: Path) -> None:
             f"{root} is not finalized: {len(staged_indices(root))} complete episodes are waiting in {FOLDER}/. "
             "Run the command that records it again: it continues and finalizes."
         )
-    raise DatasetError(f"{root} is no data set: meta/info.json is missing.")
+    what = "does not exist" if not root.exists() else "is no data set: meta/info.json is missing"
+    raise DatasetError(f"{root} {what}.")
 
 
 def read_schema(info: dict, features: dict[str, dict], root: Path) -> tuple[DatasetSchema, dict[str, str]]:

@@ -126,7 +126,7 @@ class DatasetReader:
             NotFinite: NaN or infinity; names frame and dimension.
             ShapeMismatch: entries of another size than meta/info.json declares.
             TargetOutOfRange: `mc_return` leaves [0, 1].
-            DatasetError: a file is damaged.
+            DatasetError: a file is damaged, or a frame has a task that does not exist.
         """
         if key not in self._columns:
             self._columns[key] = self._read_column(key)
@@ -264,7 +264,10 @@ class DatasetReader:
             table = read_table(file, columns=[key])
             if key not in table.column_names:
                 raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
-            parts.append(column_values(table.column(key), key, widths[key]))
+            try:
+                parts.append(column_values(table.column(key), key, widths[key]))
+            except (DatasetError, ShapeMismatch) as error:
+                raise type(error)(f"{file}: {error}") from error
         values = np.concatenate(parts)
         if np.issubdtype(values.dtype, np.floating):
             self._refuse_not_finite(key, values)
@@ -272,10 +275,20 @@ class DatasetReader:
             values = values.astype(np.float32)
         elif widths[key] == 1:
             values = values[:, 0]
+        if key == "task_index":
+            self._refuse_unknown_task(values)
         if key == "mc_return":
             check_returns(values, reward_rule=self._metadata.labels.reward_rule if self._metadata.labels else "unknown")
         values.flags.writeable = False
         return values
+
+    def _refuse_unknown_task(self, indices: Shaped[np.ndarray, " frame"]) -> None:
+        unknown = np.flatnonzero((indices < 0) | (indices >= len(self._metadata.tasks)))
+        if len(unknown):
+            raise DatasetError(
+                f"Frame {unknown[0]} of {self.root} has task index {indices[unknown[0]]}; meta/tasks.parquet has the "
+                f"tasks 0 to {len(self._metadata.tasks) - 1}. Correct the metadata or the data."
+            )
 
     def _refuse_not_finite(self, key: str, values: Shaped[np.ndarray, "frame dim"]) -> None:
         bad = ~np.isfinite(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.staging import FOLDER, stage_episode
 from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
 from vlm_qsft.errors import DatasetError
@@ -70,7 +70,8 @@ def write_episodes[Job](
             number of episodes is added to it.
     Raises:
         InvalidSetting: begun or finalized with other settings.
-        DatasetError: finalized by something else, or being written by another process.
+        DatasetError: finalized by something else, or a folder with other files in it.
+        InUse: another process writes it.
         WorkerLost: a worker process was killed.
         StorageError: disk full; complete episodes are kept.
         QsftError: whatever an episode that does not fit raises.
@@ -103,7 +104,7 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     path = root / LABELS_PATH
     if not path.exists():
         raise DatasetError(f"{root} holds a finalized data set of another origin. Write to another folder.")
-    record = json.loads(path.read_text())
+    record = read_json(path)
     asked = {**labels.to_record(), "recipe": dict(recipe)}
     begun = {name: record.get(name, "absent") for name in asked}
     refuse_other_settings(root, begun=begun, asked=asked)

@@ -15,13 +15,15 @@ def read_json(path: Path) -> dict:
     """Read a JSON object.
 
     Raises:
-        DatasetError: missing or no JSON object.
+        DatasetError: missing, not readable, or no JSON object.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing.") from error
-    except ValueError as error:
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is no valid JSON: {error}.") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds no JSON object.")

@@ -25,6 +25,7 @@ from vlm_qsft.errors import DatasetError, ShapeMismatch
 from vlm_qsft.images import decode, encode_jpeg, encode_png
 
 FOLDER = "staging"
+PLAN_NAME = "plan.json"
 NOTE_KEY = b"vlm_qsft.episode"
 ENCODERS = {"png": encode_png, "jpeg": encode_jpeg}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,17 @@ from pathlib import Path
 from vlm_qsft.errors import StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+IMPOSSIBLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+"""No permission, something else stands where a file or folder is to be, or it was deleted meanwhile."""
+PARTIAL_SUFFIX = ".partial"
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission inside the block into a StorageError that names `path`.
+    """Turn what a file system refuses inside the block into a StorageError that names `path`.
 
     Raises:
         StorageError: nothing could be written; the file system's reason and the remedy.
@@ -29,9 +35,9 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"{path} could not be written: {os.strerror(error.errno)}. What was complete before is kept; "
                 "free space, then run the same command again: it continues."
             ) from error
-        if error.errno in FORBIDDEN:
+        if error.errno in IMPOSSIBLE:
             raise StorageError(
-                f"{path} could not be written: {os.strerror(error.errno)}. Choose another folder."
+                f"{path} could not be written: {os.strerror(error.errno)}{_place(error, path)}. Choose another folder."
             ) from error
         raise
 
@@ -44,7 +50,7 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         StorageError: disk full or no permission; no partial file stays.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     with storage_errors(path):
         try:
             with open(partial, "wb", buffering=0) as file:
@@ -58,6 +64,28 @@ def write_durably(path: Path, content: bytes) -> None:
             raise
 
 
+def partial_path(path: Path) -> Path:
+    """Return the name under which this process writes a file or folder before it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+
+
+def is_partial(path: Path) -> bool:
+    """Tell whether a name is one of `partial_path`: of this process, or of one that was killed."""
+    return path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder, if there is one. Only for who holds its lock.
+
+    Raises:
+        StorageError: no permission.
+    """
+    with storage_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if is_partial(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def sync_path(path: Path) -> None:
     """Make the content of a file, or the names inside a folder, survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -65,3 +93,8 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _place(error: OSError, path: Path) -> str:
+    """Return which part of the path is concerned, where it is not the path itself."""
+    return f" ({error.filename})" if error.filename and Path(error.filename) != path else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,10 +11,12 @@ from types import TracebackType
 
 from vlm_qsft.data.assembly import assemble, write_meta
 from vlm_qsft.data.episode import Episode
+from vlm_qsft.data.folder_lock import FolderLock, contents
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.staging import ENCODERS, FOLDER, stage_episode, staged_indices
-from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
+from vlm_qsft.data.source_files import read_json
+from vlm_qsft.data.staging import ENCODERS, FOLDER, PLAN_NAME, stage_episode, staged_indices
+from vlm_qsft.data.storage import remove_partials, storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
 from vlm_qsft.settings_record import refuse_other_settings
 
@@ -53,8 +54,9 @@ class DatasetWriter:
             image_format: "png" (lossless) or "jpeg", for pictures that are not encoded already.
             recipe: whatever decides the content (seed, task, ...): stored, and compared when opened again.
         Raises:
-            DatasetError: finalized already, or being written by another process.
+            DatasetError: finalized already, or a folder with other files in it.
             InvalidSetting: begun with other settings.
+            InUse: another process writes it.
             StorageError: no permission or disk full.
         """
         if image_format not in ENCODERS:
@@ -65,18 +67,15 @@ class DatasetWriter:
         self.recipe = dict(recipe or {})
         if is_finalized(self.root):
             raise DatasetError(f"{self.root} is a finalized data set already. Write to another folder.")
-        staging = self.root / FOLDER
-        with storage_errors(staging):
-            staging.mkdir(parents=True, exist_ok=True)
-            self._lock: int | None = os.open(staging / "lock", os.O_CREAT | os.O_RDWR)
+        refuse_foreign(self.root)
+        self._lock = FolderLock(self.root)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise DatasetError(f"{self.root} is being written by another process. Wait for it or stop it.") from error
-        try:
-            self._agree_on_plan(staging / "plan.json")
-        except InvalidSetting:
+            staging = self.root / FOLDER
+            with storage_errors(staging):
+                staging.mkdir(exist_ok=True)
+            remove_partials(staging)
+            self._agree_on_plan(staging / PLAN_NAME)
+        except BaseException:
             self.close()
             raise
         self._staged = set(staged_indices(self.root))
@@ -151,14 +150,12 @@ class DatasetWriter:
             os.replace(target / "data", self.root / "data")
             os.replace(target / "meta", self.root / "meta")
             sync_path(self.root)
+            shutil.rmtree(self.root / FOLDER, ignore_errors=True)
         self.close()
-        shutil.rmtree(self.root / FOLDER)
 
     def close(self) -> None:
         """Release the folder; staged episodes stay and can be continued."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def _labels_record(self) -> dict[str, object]:
         return {**self.labels.to_record(), "fps": str(self.schema.fps), "recipe": self.recipe}
@@ -173,9 +170,23 @@ class DatasetWriter:
         if not path.exists():
             write_durably(path, json.dumps(plan, indent=2).encode())
             return
-        refuse_other_settings(self.root, begun=json.loads(path.read_text()), asked=plan)
+        refuse_other_settings(self.root, begun=read_json(path), asked=plan)
 
 
 def is_finalized(root: Path) -> bool:
     """Tell whether a folder holds a complete data set."""
     return (Path(root) / INFO_PATH).exists()
+
+
+def refuse_foreign(root: Path) -> None:
+    """Refuse a folder that holds something else: finalizing replaces `data/` and `meta/`.
+
+    Raises:
+        DatasetError: names what stands there.
+    """
+    found = [path.name for path in contents(root) if path.name != FOLDER]
+    if found and not (root / FOLDER / PLAN_NAME).is_file():
+        raise DatasetError(
+            f"{root} is not empty ({', '.join(found[:3])}) and holds no data set that this command began. "
+            "Write to another folder."
+        )

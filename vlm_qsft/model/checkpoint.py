@@ -24,11 +24,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
-from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
+from vlm_qsft.data.storage import partial_path, storage_errors, sync_path, write_durably
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting, NotFinite
 from vlm_qsft.model.loading import load_scorer_files
 from vlm_qsft.model.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
+from vlm_qsft.model.weight_files import weight_storage_errors
 from vlm_qsft.tokens import ActionTokenizer
 
 SCHEMA_NAME = "schema.json"
@@ -79,12 +80,16 @@ def save_checkpoint(
 
     Raises:
         CheckpointError: the parts do not fit together, or `folder` holds something that is no checkpoint.
+        NotFinite: a weight is NaN or infinite: no robot may ever load it.
         StorageError: disk full or no permission.
     """
     check_parts(specification(behavior, q_model), action_tokenizer, schema)
+    for role, scorer in zip(ROLES, (behavior, q_model), strict=True):
+        if scorer is not None:
+            _refuse_not_finite(role, scorer)
     if folder.exists() and not (folder / MANIFEST_NAME).is_file() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} exists and is no checkpoint: it is not replaced. Choose another folder.")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = partial_path(folder)
     with storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -102,12 +107,13 @@ def save_checkpoint(
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, device: torch.device | str) -> Checkpoint:
+def load_checkpoint(folder: Path | str, device: torch.device | str) -> Checkpoint:
     """Read a checkpoint after comparing every file with the manifest.
 
     Raises:
         CheckpointError: partial, altered, foreign, of another version, or its parts do not fit together.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     scorers = {role: _read_scorer(folder / role, device) for role in ROLES if f"{role}/scorer.json" in manifest.files}
     try:
@@ -161,10 +167,20 @@ def check_parts(spec: ScorerSpec, action_tokenizer: ActionTokenizer, schema: Dat
             raise CheckpointError(f"The parts of this checkpoint do not fit together: {what} {one} against {other}.")
 
 
+def _refuse_not_finite(role: str, scorer: TokenScorer) -> None:
+    for name, weights in scorer.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise NotFinite(
+                f"The weights '{name}' of {role} hold NaN or infinity: the training diverged. Lower the learning rate "
+                "and train into another folder."
+            )
+
+
 def _write_scorer(folder: Path, scorer: TokenScorer) -> None:
     folder.mkdir()
     scorer.save_files(folder)
-    save_model(scorer, str(folder / WEIGHTS_NAME))
+    with weight_storage_errors(folder):
+        save_model(scorer, str(folder / WEIGHTS_NAME))
     for path in (*folder.iterdir(), folder):
         sync_path(path)
 

@@ -275,7 +275,7 @@ def refuse_empty_range(name: str, low: float, high: float, *, is_given: bool) ->
         raise InvalidSetting(f"Limits of action dimension '{name}' are ({low}, {high}); expected low < high.")
     raise InvalidSetting(
         f"Action dimension '{name}' is constant in these data ({low}): no range to cut into bins. "
-        f"Give its limits, for example limits={{'{name}': (low, high)}}."
+        f"Give its limits: --limits {name}=LOW:HIGH, in code limits={{'{name}': (low, high)}}."
     )
 
 

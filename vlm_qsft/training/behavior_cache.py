@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
+from vlm_qsft.data.folder_lock import FolderLock
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import storage_errors, write_durably
+from vlm_qsft.errors import DatasetError
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.training.dataset import FrameSource
@@ -20,6 +24,8 @@ from vlm_qsft.training.progress import ProgressListener
 LOGGED_FILE = "logged.npy"
 WHOLE_FILE = "whole.npy"
 STATE_FILE = "state.json"
+Shapes = Mapping[str, tuple[tuple[int, ...], type]]
+"""File name -> shape and type of its numbers."""
 SAVE_EVERY_BATCHES = 50
 """Batches between flushes to the disk: what a kill costs."""
 
@@ -82,14 +88,10 @@ def build_behavior_cache(
     if is_whole:
         # Half precision: 0.1 % of a ratio, half the disk; a log-probability never comes near its limits.
         shapes[WHOLE_FILE] = ((n_frames, spec.n_tokens, spec.n_bins), np.float16)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        complete = _frames_complete(folder, shapes.keys())
-        mode = "r+" if complete else "w+"
-        files = {
-            name: np.lib.format.open_memmap(folder / name, mode=mode, dtype=kind, shape=shape)
-            for name, (shape, kind) in shapes.items()
-        }
+    # Two phases may build on the same behavior policy at the same time: the second waits for the first.
+    with FolderLock(folder, waits=True), storage_errors(folder):
+        complete = _frames_complete(folder, shapes)
+        files = {name: _memmap(folder / name, shape, kind) for name, (shape, kind) in shapes.items()}
         scorer = scorer.to(device).eval()
         for number, begin in enumerate(range(complete, n_frames, batch_size)):
             if number % SAVE_EVERY_BATCHES == 0 and number:
@@ -110,12 +112,38 @@ def build_behavior_cache(
     return BehaviorCache(folder)
 
 
-def _frames_complete(folder: Path, names: Iterable[str]) -> int:
-    path = folder / STATE_FILE
-    if not path.exists():
+def _frames_complete(folder: Path, shapes: Shapes) -> int:
+    """Return how many frames all files hold; 0 where a file or the note about them is not as it was left."""
+    try:
+        state = read_json(folder / STATE_FILE)
+        if not all(_fits(folder / name, shape, kind) for name, (shape, kind) in shapes.items()):
+            return 0
+        return min(int(state.get(name, 0)) for name in shapes)
+    except (DatasetError, TypeError, ValueError):
         return 0
-    state = json.loads(path.read_text(encoding="utf-8"))
-    return min(int(state.get(name, 0)) for name in names)
+
+
+def _memmap(path: Path, shape: tuple[int, ...], kind: type) -> np.memmap:
+    """Return a file to write into. One that fits is never emptied: another phase may be reading it."""
+    if _fits(path, shape, kind):
+        return np.lib.format.open_memmap(path, mode="r+")
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    # The space is reserved now: a memory-mapped file that meets a full disk later kills the process without a word.
+    with open(path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError:
+            os.ftruncate(file.fileno(), 0)
+            raise
+    return made
+
+
+def _fits(path: Path, shape: tuple[int, ...], kind: type) -> bool:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return found.shape == shape and found.dtype == kind
 
 
 def _note(folder: Path, files: dict[str, np.memmap], frames: int) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
+from vlm_qsft.data.storage import write_durably
 from vlm_qsft.training.settings import Phase
 
 
@@ -28,9 +28,7 @@ class MetricsLog:
         self._phase: Phase = phase
         path = folder / "metrics.jsonl"
         kept = _lines_until(path, step) if path.exists() else []
-        fresh = path.with_suffix(".partial")
-        fresh.write_text("".join(kept), encoding="utf-8")
-        os.replace(fresh, path)
+        write_durably(path, "".join(kept).encode())
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 

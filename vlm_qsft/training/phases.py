@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.reader import DatasetReader
+from vlm_qsft.data.storage import remove_partials
 from vlm_qsft.errors import CheckpointError, DatasetError
 from vlm_qsft.model.build import build_scorer
 from vlm_qsft.model.checkpoint import load_checkpoint, save_checkpoint
@@ -64,7 +66,8 @@ def train_behavior(
         progress: see `ProgressListener`.
 
     Raises:
-        InvalidSetting: `out` was begun with other settings; names what differs.
+        InvalidSetting: `out` was begun with other settings, named with both values, or holds something else.
+        InUse: another process trains in `out`.
         DatasetError: the data set is unreadable, or lacks what is asked for.
         StorageError: disk full.
         NotFinite: the loss is no number any more.
@@ -79,43 +82,45 @@ def train_behavior(
         "tokens": token_settings.to_json(),
         "train": train_settings.compared("behavior"),
     }
-    agree_on_settings(out, asked)
-    policy = out / POLICY_FOLDER
-    if (policy / MANIFEST_NAME).is_file():
+    with FolderLock(out):
+        remove_partials(out)
+        agree_on_settings(out, asked)
+        policy = out / POLICY_FOLDER
+        if (policy / MANIFEST_NAME).is_file():
+            remove_leftovers(out)
+            return policy
+        set_threads()
+        keep_freed_memory()
+        device = resolve_device(train_settings.device)
+        precision = resolve_precision(train_settings.precision, device)
+        tokenizer = fit_tokenizer(reader, token_settings)
+        table = read_frame_table(reader, tokenizer, gamma=train_settings.gamma)
+        splits = split_frames(table, train_settings, weights=weights)
+        torch.manual_seed(train_settings.seed)
+        statistics = StateStatistics.from_states(table.state[splits.fitted])
+        scorer = build_scorer(model_settings, reader.schema, tokenizer, table.instructions, statistics)
+        source = frame_source(reader, scorer, table, cache or out.parent / "cache", workers=workers, progress=progress)
+        trainer = BehaviorTrainer(
+            scorer,
+            phase="behavior",
+            settings=train_settings,
+            train_frames=FrameDataset(source, splits.train),
+            validation_frames=FrameDataset(source, splits.validation),
+            out=out,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+        save_checkpoint(
+            policy,
+            behavior=trainer.run(),
+            q_model=None,
+            action_tokenizer=tokenizer,
+            schema=reader.schema,
+            metadata={**asked, **outcome(trainer, table, splits)},
+        )
         remove_leftovers(out)
         return policy
-    set_threads()
-    keep_freed_memory()
-    device = resolve_device(train_settings.device)
-    precision = resolve_precision(train_settings.precision, device)
-    tokenizer = fit_tokenizer(reader, token_settings)
-    table = read_frame_table(reader, tokenizer, gamma=train_settings.gamma)
-    splits = split_frames(table, train_settings, weights=weights)
-    torch.manual_seed(train_settings.seed)
-    statistics = StateStatistics.from_states(table.state[splits.fitted])
-    scorer = build_scorer(model_settings, reader.schema, tokenizer, table.instructions, statistics)
-    source = frame_source(reader, scorer, table, cache or out.parent / "cache", workers=workers, progress=progress)
-    trainer = BehaviorTrainer(
-        scorer,
-        phase="behavior",
-        settings=train_settings,
-        train_frames=FrameDataset(source, splits.train),
-        validation_frames=FrameDataset(source, splits.validation),
-        out=out,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    save_checkpoint(
-        policy,
-        behavior=trainer.run(),
-        q_model=None,
-        action_tokenizer=tokenizer,
-        schema=reader.schema,
-        metadata={**asked, **outcome(trainer, table, splits)},
-    )
-    remove_leftovers(out)
-    return policy
 
 
 def train_q(
@@ -140,7 +145,7 @@ def train_q(
         CheckpointError: `behavior` is no checkpoint of a behavior policy, or one for another robot.
         DatasetError: the data set has no labels.
         TargetOutOfRange: its rewards are not scaled.
-        InvalidSetting, StorageError, NotFinite: see `train_behavior`.
+        InvalidSetting, InUse, StorageError, NotFinite: see `train_behavior`.
     """
     dataset, out, behavior = Path(dataset), Path(out), Path(behavior)
     reader = DatasetReader(dataset)
@@ -152,60 +157,64 @@ def train_q(
         "behavior": {"identity": behavior_identity},
         "train": train_settings.compared("q"),
     }
-    agree_on_settings(out, asked)
-    policy = out / POLICY_FOLDER
-    if (policy / MANIFEST_NAME).is_file():
+    with FolderLock(out):
+        remove_partials(out)
+        agree_on_settings(out, asked)
+        policy = out / POLICY_FOLDER
+        if (policy / MANIFEST_NAME).is_file():
+            remove_leftovers(out)
+            return policy
+        labels = reader.metadata.labels
+        if labels is None or not reader.has_labels:
+            raise DatasetError(
+                f"{dataset} has no labels (next.reward, next.terminated, ...): the Q phase learns from rewards. "
+                "Label the data set first."
+            )
+        set_threads()
+        keep_freed_memory()
+        device = resolve_device(train_settings.device)
+        precision = resolve_precision(train_settings.precision, device)
+        checkpoint = load_checkpoint(behavior, device)
+        if checkpoint.behavior is None:
+            raise CheckpointError(
+                f"{behavior} holds no behavior policy. Give the folder that the behavior phase wrote."
+            )
+        check_same_robot(behavior, checkpoint.schema, reader.schema)
+        table = read_frame_table(reader, checkpoint.action_tokenizer, gamma=train_settings.gamma)
+        warn_if_nothing_to_learn(table, train_settings.gamma)
+        splits = split_frames(table, train_settings, weights="all")
+        cache = cache or out.parent / "cache"
+        source = frame_source(reader, checkpoint.behavior, table, cache, workers=workers, progress=progress)
+        columns = build_q_columns(
+            checkpoint.behavior,
+            source,
+            train_settings,
+            cache / f"log-pi-{behavior_identity[:16]}-{reader.fingerprint[:16]}-{precision}",
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+        trainer = QTrainer(
+            likelihood_model(checkpoint.behavior, train_settings.remainder),
+            settings=train_settings,
+            reward_rule=labels.reward_rule,
+            train_frames=FrameDataset(source, splits.train, q_columns=columns),
+            validation_frames=FrameDataset(source, splits.validation, q_columns=columns),
+            out=out,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+        save_checkpoint(
+            policy,
+            behavior=checkpoint.behavior,
+            q_model=trainer.run(),
+            action_tokenizer=checkpoint.action_tokenizer,
+            schema=checkpoint.schema,
+            metadata={**asked, "behavior_metadata": dict(checkpoint.metadata), **outcome(trainer, table, splits)},
+        )
         remove_leftovers(out)
         return policy
-    labels = reader.metadata.labels
-    if labels is None or not reader.has_labels:
-        raise DatasetError(
-            f"{dataset} has no labels (next.reward, next.terminated, ...): the Q phase learns from rewards. "
-            "Label the data set first."
-        )
-    set_threads()
-    keep_freed_memory()
-    device = resolve_device(train_settings.device)
-    precision = resolve_precision(train_settings.precision, device)
-    checkpoint = load_checkpoint(behavior, device)
-    if checkpoint.behavior is None:
-        raise CheckpointError(f"{behavior} holds no behavior policy. Give the folder that the behavior phase wrote.")
-    check_same_robot(behavior, checkpoint.schema, reader.schema)
-    table = read_frame_table(reader, checkpoint.action_tokenizer, gamma=train_settings.gamma)
-    warn_if_nothing_to_learn(table, train_settings.gamma)
-    splits = split_frames(table, train_settings, weights="all")
-    cache = cache or out.parent / "cache"
-    source = frame_source(reader, checkpoint.behavior, table, cache, workers=workers, progress=progress)
-    columns = build_q_columns(
-        checkpoint.behavior,
-        source,
-        train_settings,
-        cache / f"log-pi-{behavior_identity[:16]}-{reader.fingerprint[:16]}-{precision}",
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    trainer = QTrainer(
-        likelihood_model(checkpoint.behavior, train_settings.remainder),
-        settings=train_settings,
-        reward_rule=labels.reward_rule,
-        train_frames=FrameDataset(source, splits.train, q_columns=columns),
-        validation_frames=FrameDataset(source, splits.validation, q_columns=columns),
-        out=out,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    save_checkpoint(
-        policy,
-        behavior=checkpoint.behavior,
-        q_model=trainer.run(),
-        action_tokenizer=checkpoint.action_tokenizer,
-        schema=checkpoint.schema,
-        metadata={**asked, "behavior_metadata": dict(checkpoint.metadata), **outcome(trainer, table, splits)},
-    )
-    remove_leftovers(out)
-    return policy
 
 
 def outcome(trainer: TokenTrainer, table: FrameTable, splits: Splits) -> dict[str, Any]:

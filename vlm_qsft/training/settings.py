@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vlm_qsft.errors import InvalidSetting, UnknownName
 from vlm_qsft.settings_record import settings_from_json
 
 Phase = Literal["behavior", "q"]
 Weights = Literal["all", "successes"]
+Strategy = Literal["uniform", "quantile"]
 
+LARGEST_COUNT = 2**31 - 1  # beyond it what lies underneath counts no more; as a number of steps it is a slip
+LARGEST_SEED = 2**32 - 1  # NumPy's
+LARGEST_N_BINS = 65_536  # a 16-bit encoder's; a row of the model stands for every bin
+LARGEST_CHUNK = 1_000  # control steps; a token of the model stands for every dimension of each
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BEHAVIOR_ONLY = frozenset({"patience"})
@@ -31,10 +36,23 @@ class TokenSettings:
     """
 
     n_bins: int = 256
-    strategy: Literal["uniform", "quantile"] = "uniform"
+    strategy: Strategy = "uniform"
     chunk: int = 1
     gripper: tuple[str, ...] = ()
     limits: tuple[tuple[str, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Validate everything that needs no data.
+
+        Raises:
+            InvalidSetting: a number outside its range.
+            UnknownName: a strategy that does not exist.
+        """
+        for name, least, most in (("n_bins", 2, LARGEST_N_BINS), ("chunk", 1, LARGEST_CHUNK)):
+            if not least <= getattr(self, name) <= most:
+                raise InvalidSetting(f"{name} must lie in [{least}, {most}]; got {getattr(self, name)}.")
+        if self.strategy not in get_args(Strategy):
+            raise UnknownName("bin strategy", self.strategy, get_args(Strategy))
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -113,6 +131,9 @@ class TrainSettings:
             number = getattr(self, name)
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise InvalidSetting(f"{name} must be a whole number of at least {least}; got {number!r}.")
+            most = LARGEST_SEED if name == "seed" else LARGEST_COUNT
+            if number > most:
+                raise InvalidSetting(f"{name} must be at most {most}; got {number}.")
         ranges = {
             "weight_decay": (0.0, 1.0), "warmup_fraction": (0.0, 1.0), "gamma": (0.0, 1.0),
             "target_update_rate": (0.0, 1.0), "support": (0.0, 1.0), "colour_jitter": (0.0, 0.5),

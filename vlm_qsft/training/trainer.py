@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
-from vlm_qsft.data.storage import storage_errors
+from vlm_qsft.data.storage import partial_path, storage_errors
 from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.weight_files import weight_storage_errors
 from vlm_qsft.training.batch import TokenBatch
 from vlm_qsft.training.dataset import FrameDataset
 from vlm_qsft.training.held_out import HeldOut, best_weights_path
@@ -207,7 +208,7 @@ class TokenTrainer(Trainer, ABC):
         save_tensors(trained_tensors(self.accelerator.unwrap_model(self.model)), folder / WEIGHTS_FILE)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with storage_errors(self.out):
+        with weight_storage_errors(self.out):
             super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -217,7 +218,7 @@ class TokenTrainer(Trainer, ABC):
 
     def _save_best(self, step: int) -> None:
         path = best_weights_path(self.out, step)
-        partial = path.with_suffix(".partial")
+        partial = partial_path(path)
         with storage_errors(path):
             save_tensors(trained_tensors(self.accelerator.unwrap_model(self.model)), partial)
             os.replace(partial, path)

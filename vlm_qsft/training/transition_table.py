@@ -45,7 +45,8 @@ def transition_table(
     """
     frame = np.arange(len(reward))
     total = np.zeros(len(reward))
-    for step in range(horizon):
+    longest = int((stop - frame).max(initial=0))
+    for step in range(min(horizon, longest)):
         within = frame + step < stop
         total[within] += gamma**step * reward[frame[within] + step]
     steps = np.minimum(horizon, stop - frame)

@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vlm_qsft.model.weight_files import weight_storage_errors
 from vlm_qsft.qsft.target_network import load_tensors
 
 
@@ -20,8 +21,13 @@ def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors to a safetensors file."""
-    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
+    """Write tensors to a safetensors file.
+
+    Raises:
+        StorageError: disk full or no permission.
+    """
+    with weight_storage_errors(path):
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
 
 
 def load_trained_tensors(module: nn.Module, path: Path) -> None:
