@@ -36,3 +36,12 @@ def test_flags_of_robots_are_refused_for_a_language_task(
     assert main(["record", "--task", "wordle", "--out", str(tmp_path / "logs"), *words]) == USER_ERROR
     assert message in capsys.readouterr().err
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_task_that_is_neither_is_refused_with_those_of_both_kinds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", "--task", "wordl", "--episodes", "3", "--out", str(tmp_path / "logs")]) == USER_ERROR
+    printed = capsys.readouterr().err
+    assert "near, pick" in printed
+    assert "Did you mean 'wordle'?" in printed

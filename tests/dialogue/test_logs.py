@@ -144,5 +144,9 @@ def test_a_recording_refuses_other_settings_and_unknown_tasks(tmp_path: Path) ->
     record_dialogue(tmp_path, DialogueRecordingSettings("wordle", 2))
     with pytest.raises(InvalidSetting, match="episodes was 2, is 3 now"):
         record_dialogue(tmp_path, DialogueRecordingSettings("wordle", 3))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(InvalidSetting, match="holds something else"):
+        record_dialogue(tmp_path / "other", DialogueRecordingSettings("wordle", 2))
     with pytest.raises(UnknownName, match="Did you mean 'wordle'"):
         DialogueRecordingSettings("wordl", 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer, quality_shares
 from vlm_qsft.cli.preset_settings import GAMMA
 from vlm_qsft.cli.progress import ProgressLine
-from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.errors import InvalidSetting, UnknownName
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
 from vlm_qsft.processes import usable_cores
 
@@ -48,12 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
         UnknownName: a task or a quality that does not exist.
         DatasetError: the folder holds something else.
     """
+    from qsft_sim.tasks import TASKS
     from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS
 
-    if getattr(arguments, "task", None) in LANGUAGE_TASKS:
+    task = getattr(arguments, "task", None)
+    if task in LANGUAGE_TASKS:
         record_games(arguments)
         print(f"Wrote {arguments.out}")
         return
+    if task is not None and task not in TASKS:
+        raise UnknownName("task", task, [*TASKS, *LANGUAGE_TASKS])
     given = {
         name: getattr(arguments, name)
         for name in ("task", "episodes", "quality_shares", "image_size")

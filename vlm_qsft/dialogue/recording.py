@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
+from vlm_qsft.data.folder_lock import FolderLock, contents
 from vlm_qsft.data.storage import storage_errors, write_durably
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.logs import FOLDER, PART, RECORDING_NAME, part_path, read_conversations, write_part
@@ -84,31 +85,25 @@ def record_dialogue(
         progress: called with (conversations complete, conversations in all).
 
     Raises:
-        InvalidSetting: the folder was begun with other settings.
+        InvalidSetting: the folder was begun with other settings, or holds something else.
+        InUse: another process writes it.
         StorageError: disk full; complete parts are kept.
     """
-    plan = root / PLAN_NAME
-    if plan.is_file():
-        refuse_other_settings(root, begun=json.loads(plan.read_text(encoding="utf-8")), asked=asdict(settings))
-    elif root.is_dir() and any(root.iterdir()):
-        raise InvalidSetting(f"{root} holds something else. Write to another folder.")
-    else:
-        with storage_errors(root):
-            (root / FOLDER).mkdir(parents=True, exist_ok=True)
-        write_durably(plan, json.dumps(asdict(settings)).encode())
-    n_parts = -(-settings.episodes // PART)
-    waiting = [part for part in range(n_parts) if not part_path(root, part).is_file()]
-    recorded = run_in_order(partial(partial, record_part, root, settings), waiting, workers=workers)
-    for complete, _ in enumerate(recorded, start=n_parts - len(waiting) + 1):
-        if progress is not None:
-            progress(min(complete * PART, settings.episodes), settings.episodes)
-    record = root / RECORDING_NAME
-    if record.is_file():
-        return LogSummary(**json.loads(record.read_text(encoding="utf-8"))["summary"])
-    parts = [list(read_conversations(part_path(root, part))) for part in range(n_parts)]
-    summary = LogSummary.of([conversation for part in parts for conversation in part])
-    write_durably(record, json.dumps(_record(settings, summary), indent=2).encode())
-    return summary
+    with FolderLock(root):
+        _agree_on_plan(root, settings)
+        n_parts = -(-settings.episodes // PART)
+        waiting = [part for part in range(n_parts) if not part_path(root, part).is_file()]
+        recorded = run_in_order(partial(partial, record_part, root, settings), waiting, workers=workers)
+        for complete, _ in enumerate(recorded, start=n_parts - len(waiting) + 1):
+            if progress is not None:
+                progress(min(complete * PART, settings.episodes), settings.episodes)
+        record = root / RECORDING_NAME
+        if record.is_file():
+            return LogSummary(**json.loads(record.read_text(encoding="utf-8"))["summary"])
+        parts = [read_conversations(part_path(root, part)) for part in range(n_parts)]
+        summary = LogSummary.of(list(chain.from_iterable(parts)))
+        write_durably(record, json.dumps({"settings": asdict(settings), "summary": asdict(summary)}, indent=2).encode())
+        return summary
 
 
 def record_part(root: Path, settings: DialogueRecordingSettings, part: int) -> None:
@@ -124,5 +119,13 @@ def record_conversation(settings: DialogueRecordingSettings, game: int) -> Conve
     return play(task, lambda _: task.logged_action(), generator, attributes={"game": game})
 
 
-def _record(settings: DialogueRecordingSettings, summary: LogSummary) -> dict[str, Any]:
-    return {"settings": asdict(settings), "summary": asdict(summary)}
+def _agree_on_plan(root: Path, settings: DialogueRecordingSettings) -> None:
+    plan = root / PLAN_NAME
+    if plan.is_file():
+        refuse_other_settings(root, begun=json.loads(plan.read_text(encoding="utf-8")), asked=asdict(settings))
+        return
+    if contents(root):
+        raise InvalidSetting(f"{root} holds something else. Write to another folder.")
+    with storage_errors(root):
+        (root / FOLDER).mkdir(exist_ok=True)
+    write_durably(plan, json.dumps(asdict(settings)).encode())
