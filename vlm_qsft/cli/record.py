@@ -87,8 +87,8 @@ def record_games(arguments: argparse.Namespace) -> None:
     settings = DialogueRecordingSettings(arguments.task, arguments.episodes, arguments.seed)
     print(f"Recording {settings.episodes} episodes of task {settings.task} to {arguments.out}", flush=True)
     workers = arguments.workers or usable_cores()
-    summary = record_dialogue(arguments.out, settings, workers=workers, progress=ProgressLine("episodes"))
-    print(f"Mean return {summary.mean_return:.2f}, success {summary.success_rate:.1%}, {summary.mean_turns:.1f} turns")
+    logs = record_dialogue(arguments.out, settings, workers=workers, progress=ProgressLine("episodes"))
+    print(f"Mean return {logs.mean_return:.2f}, success {logs.success_rate:.1%}, {logs.mean_turns:.1f} turns")
 
 
 def record_data(preset: DemoPreset, root: Path, *, workers: int | None = None) -> None:

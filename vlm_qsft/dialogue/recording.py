@@ -12,7 +12,14 @@ from vlm_qsft.data.folder_lock import FolderLock, contents
 from vlm_qsft.data.storage import storage_errors, write_durably
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.logs import FOLDER, PART, RECORDING_NAME, part_path, read_conversations, write_part
-from vlm_qsft.dialogue.tasks import RECORDING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks import (
+    RECORDING,
+    LogStatistics,
+    game_generator,
+    language_task,
+    log_statistics,
+    play,
+)
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import Progress, run_in_order
 from vlm_qsft.settings_record import refuse_other_settings
@@ -49,35 +56,12 @@ class DialogueRecordingSettings:
             )
 
 
-@dataclass(frozen=True)
-class LogSummary:
-    """What logs hold.
-
-    Attributes:
-        mean_return: undiscounted, in the task's own unit.
-        success_rate: share of the conversations that succeeded.
-        mean_turns: action texts per conversation.
-    """
-
-    mean_return: float
-    success_rate: float
-    mean_turns: float
-
-    @classmethod
-    def of(cls, conversations: list[Conversation]) -> LogSummary:
-        """Summarise at least one conversation."""
-        count = len(conversations)
-        return cls(
-            mean_return=sum(conversation.total_reward for conversation in conversations) / count,
-            success_rate=sum(bool(conversation.attributes.get("success")) for conversation in conversations) / count,
-            mean_turns=sum(len(conversation.actions) for conversation in conversations) / count,
-        )
-
-
 def record_dialogue(
     root: Path, settings: DialogueRecordingSettings, *, workers: int = 1, progress: Progress | None = None
-) -> LogSummary:
-    """Record conversations; killed at any moment and called again it continues, with the same result.
+) -> LogStatistics:
+    """Record conversations and return what they look like.
+
+    Killed at any moment and called again it continues, with the same result.
 
     Args:
         root: folder of the logs.
@@ -99,11 +83,13 @@ def record_dialogue(
                 progress(min(complete * PART, settings.episodes), settings.episodes)
         record = root / RECORDING_NAME
         if record.is_file():
-            return LogSummary(**json.loads(record.read_text(encoding="utf-8"))["summary"])
+            return LogStatistics(**json.loads(record.read_text(encoding="utf-8"))["statistics"])
         parts = [read_conversations(part_path(root, part)) for part in range(n_parts)]
-        summary = LogSummary.of(list(chain.from_iterable(parts)))
-        write_durably(record, json.dumps({"settings": asdict(settings), "summary": asdict(summary)}, indent=2).encode())
-        return summary
+        statistics = log_statistics(list(chain.from_iterable(parts)))
+        write_durably(
+            record, json.dumps({"settings": asdict(settings), "statistics": asdict(statistics)}, indent=2).encode()
+        )
+        return statistics
 
 
 def record_part(root: Path, settings: DialogueRecordingSettings, part: int) -> None:

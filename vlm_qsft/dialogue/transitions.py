@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 from vlm_qsft.data.labels import check_returns, episode_returns
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tokenized import TokenizedConversation
+from vlm_qsft.training.transition_table import transition_table
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,17 @@ def token_transitions(
     """
     first, last = conversation.first_tokens, conversation.last_tokens
     n_turns = len(first)
-    is_last = (np.arange(n_turns) == n_turns - 1) & conversation.terminated
-    scaled = scale.scaled(conversation.reward.astype(np.float64), gamma=gamma, is_last=is_last)
+    terminated = (np.arange(n_turns) == n_turns - 1) & conversation.terminated
+    scaled = scale.scaled(conversation.reward.astype(np.float64), gamma=gamma, is_last=terminated).astype(np.float32)
     returns = episode_returns(scaled, gamma)
     check_returns(returns, reward_rule=scale.name)
 
-    turns = np.arange(n_turns)
     span = 1 if horizon is None else horizon
-    stop = np.minimum(turns + span, n_turns)
-    turn_reward = np.array(
-        [gamma ** np.arange(end - begin) @ scaled[begin:end] for begin, end in zip(turns, stop, strict=True)]
-    )
+    turns = transition_table(scaled, terminated, np.full(n_turns, n_turns), gamma=gamma, horizon=span)
     # Before the next text; behind the last one, what is observed there. A recording that was cut off before that
     # bootstraps from the state it was cut off in.
     behind = len(conversation) - 1 if len(conversation) - 1 > last[-1] else first[-1] - 1
-    states = np.append(first - 1, behind)
-    turn_mask = ~((stop == n_turns) & conversation.terminated)
+    next_state = np.append(first - 1, behind)[np.minimum(np.arange(n_turns) + span, n_turns)]
 
     token = np.flatnonzero(conversation.is_action)
     turn = conversation.turn[token]
@@ -81,9 +77,9 @@ def token_transitions(
     return TokenTransitions(
         token=token,
         state=token - 1,
-        next_state=np.where(reaches_on, states[stop[turn]], token),
-        reward=np.where(reaches_on, turn_reward[turn], 0.0).astype(np.float32),
-        discount=np.where(reaches_on, gamma ** (stop - turns)[turn], 1.0).astype(np.float32),
-        bootstrap_mask=np.where(reaches_on, turn_mask[turn], True),
+        next_state=np.where(reaches_on, next_state[turn], token),
+        reward=np.where(reaches_on, turns.reward[turn], np.float32(0.0)),
+        discount=np.where(reaches_on, turns.discount[turn], np.float32(1.0)),
+        bootstrap_mask=np.where(reaches_on, turns.bootstrap_mask[turn], True),
         returns=returns[turn],
     )

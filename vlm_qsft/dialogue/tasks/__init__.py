@@ -14,6 +14,7 @@ from vlm_qsft.dialogue.tasks.language_task import (
     ScoreScale,
     StepResult,
     game_generator,
+    log_statistics,
     play,
 )
 from vlm_qsft.dialogue.tasks.maze import FullyObservedMaze, PartlyObservedMaze
@@ -40,6 +41,7 @@ __all__ = [
     "StepResult",
     "game_generator",
     "language_task",
+    "log_statistics",
     "play",
 ]
 

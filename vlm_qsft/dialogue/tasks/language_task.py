@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +40,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class LogStatistics:
-    """What logs look like, as published or as measured.
+    """What logs look like, as published or as measured; NaN is what was not published.
 
     Attributes:
         mean_return: undiscounted, in the task's own unit.
@@ -47,8 +49,17 @@ class LogStatistics:
     """
 
     mean_return: float
-    success_rate: float | None = None
-    mean_turns: float | None = None
+    success_rate: float = math.nan
+    mean_turns: float = math.nan
+
+
+def log_statistics(conversations: Sequence[Conversation]) -> LogStatistics:
+    """Return the statistics of at least one conversation; `success` is among their attributes, see `play`."""
+    return LogStatistics(
+        mean_return=fmean(conversation.total_reward for conversation in conversations),
+        success_rate=fmean(bool(conversation.attributes.get("success")) for conversation in conversations),
+        mean_turns=fmean(len(conversation.actions) for conversation in conversations),
+    )
 
 
 @dataclass(frozen=True)
