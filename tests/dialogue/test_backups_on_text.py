@@ -87,11 +87,11 @@ def test_every_backup_finds_the_value_of_the_logged_players(backup: str, horizon
         # The second text is drawn at random, one discount away; its own tokens are not discounted.
         expected = GAMMA * (REWARDS[first + "a"] + REWARDS[first + "b"]) / 2
         letters = f"x{first}\nxx"
-        assert q_values[encoded("x"), *encoded(first)] == pytest.approx(expected, abs=1e-6)
-        assert q_values[encoded(f"x{first}"), *encoded("\n")] == pytest.approx(expected, abs=1e-6)
+        assert q_values[encoded("x"), encoded(first)[0]] == pytest.approx(expected, abs=1e-6)
+        assert q_values[encoded(f"x{first}"), encoded("\n")[0]] == pytest.approx(expected, abs=1e-6)
         for second in "ab":
-            assert q_values[encoded(letters), *encoded(second)] == pytest.approx(REWARDS[first + second], abs=1e-6)
-            assert q_values[encoded(letters + second), *encoded("\n")] == pytest.approx(
+            assert q_values[encoded(letters), encoded(second)[0]] == pytest.approx(REWARDS[first + second], abs=1e-6)
+            assert q_values[encoded(letters + second), encoded("\n")[0]] == pytest.approx(
                 REWARDS[first + second], abs=1e-6
             )
 
