@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": _TO_TRAINING,
     "policy": {*_ROOT_MODULES, "images", "tokens", "model", "qsft"},
     "control": {*_ROOT_MODULES, "policy"},
-    "dialogue": {*_TO_TRAINING, "training"},
+    "dialogue": {*_TO_TRAINING, "training", "control"},  # control: an operator talks about its states and faults
 }
 ANYTHING = {"report", "cli"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}

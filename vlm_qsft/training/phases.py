@@ -227,6 +227,7 @@ def outcome(trainer: TokenTrainer, table: FrameTable, splits: Splits) -> dict[st
         "train_frames": len(splits.train),
         "validation_frames": len(splits.validation),
         "clipped_action_numbers": table.n_clipped,
+        "instructions": sorted(table.instructions),
     }
 
 
