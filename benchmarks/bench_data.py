@@ -199,7 +199,7 @@ def write_video(root: Path, episodes: int, frames: int) -> None:
         for frame in range(frames):
             theirs.add_frame(
                 {
-                    **{f"observation.images.{camera}": episode.images[camera][frame] for camera in CAMERAS},
+                    **{f"observation.images.{camera}": np.asarray(episode.images[camera])[frame] for camera in CAMERAS},
                     "observation.state": episode.state[frame],
                     "action": episode.action[frame],
                     "task": episode.instruction,

@@ -6,6 +6,7 @@ The variables are set before anything imports torch or transformers, and are inh
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -22,3 +23,6 @@ install_import_hook(CHECKED_PACKAGES, "beartype.beartype")
 # How long an example takes says how busy the machine is, and nothing about what it tries.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+# A shell starts what runs in the background with Ctrl-C ignored, and every program that a test interrupts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)

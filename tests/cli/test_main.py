@@ -108,6 +108,50 @@ def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
     assert complaint.strip().splitlines()[-1].startswith("Interrupted."), complaint
 
 
+INTERRUPTED_WHERE_IT_IS_LOST = """
+import signal, sys, threading
+from vlm_qsft.cli import main
+
+def interrupt():
+    signal.raise_signal(int(sys.argv[2]))
+
+class Finalised:
+    def __del__(self):
+        interrupt()
+
+def run(words):
+    if sys.argv[1] == "import":
+        import module_that_is_interrupted
+    else:
+        Finalised()
+    threading.Event().wait()
+
+main._run = run
+sys.exit(main.main(["demo"]))
+"""
+
+MODULE_THAT_IS_INTERRUPTED = """
+try:
+    __import__("__main__").interrupt()
+except BaseException as problem:
+    raise ImportError("initialization failed") from problem
+"""
+
+
+@pytest.mark.parametrize("place", ["import", "finaliser"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_that_would_be_lost_is_heard_all_the_same(
+    place: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """While torch was imported the command went on as if nobody had pressed Ctrl-C, or ended with an ImportError."""
+    (tmp_path / "module_that_is_interrupted.py").write_text(MODULE_THAT_IS_INTERRUPTED)
+    words = [sys.executable, "-c", INTERRUPTED_WHERE_IT_IS_LOST, place, str(int(number))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in [str(tmp_path), *sys.path] if path)}
+    ended = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert ended.returncode == status
+    assert ended.stderr == "Interrupted. What was complete is kept: the same command continues.\n"
+
+
 def test_closed_streams_never_become_a_file_of_the_run(tmp_path: Path, data: Path) -> None:
     """The first file that is opened takes the number of a closed stream, and what is printed goes into it."""
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vlm_qsft.cli.run_folder import RunFolder, open_run
+from vlm_qsft.cli.summary import results_table
 from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.errors import DatasetError, InvalidSetting
 
@@ -54,6 +55,13 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     begin(tmp_path).record.write_text("{")
     with pytest.raises(DatasetError, match=r"run\.json is no valid JSON"):
         begin(tmp_path)
+
+
+def test_a_damaged_summary_is_named_with_the_remedy(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    folder.summary.write_text('{"policies')
+    with pytest.raises(DatasetError, match=r"summary\.json is no valid JSON.*Delete it: the same command writes it"):
+        results_table(folder)
 
 
 def test_a_run_that_was_killed_in_its_first_moment_is_begun_again(tmp_path: Path) -> None:

@@ -26,6 +26,20 @@ def test_returns_are_the_discounted_sums(reward: list[float], gamma: float):
     np.testing.assert_allclose(episode_returns(np.array(reward), gamma), slow, rtol=1e-5, atol=1e-6)
 
 
+def test_nothing_is_counted_after_a_termination():
+    terminated = np.array([False, True, False, True])
+    returns = monte_carlo_returns(np.array([0.0, 1.0, 0.5, 1.0]), np.array([4]), 0.5, terminated=terminated)
+    assert returns.tolist() == [0.5, 1.0, 1.0, 1.0]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=7))
+def test_returns_of_many_episodes_equal_those_of_each(lengths: list[int]):
+    reward = np.random.default_rng(len(lengths)).normal(size=sum(lengths))
+    parts = np.split(reward, np.cumsum(lengths)[:-1])
+    expected = np.concatenate([episode_returns(part, 0.9) for part in parts])
+    np.testing.assert_array_equal(monte_carlo_returns(reward, np.array(lengths), 0.9), expected)
+
+
 def test_binary01_rewards_only_the_last_step_of_a_success():
     assert binary01_reward(3, success=True).tolist() == [0, 0, 1]
     assert binary01_reward(3, success=False).tolist() == [0, 0, 0]

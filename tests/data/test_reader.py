@@ -55,12 +55,14 @@ def test_every_number_picture_and_attribute_comes_back(reader: DatasetReader):
     episodes = [scripted_episode(seed) for seed in range(6)]
     np.testing.assert_array_equal(reader.column("action"), np.concatenate([e.action for e in episodes]))
     np.testing.assert_array_equal(reader.column("observation.state"), np.concatenate([e.state for e in episodes]))
-    np.testing.assert_array_equal(reader.column("next.reward"), np.concatenate([e.reward for e in episodes]))
+    np.testing.assert_array_equal(
+        reader.column("next.reward"), np.concatenate([np.asarray(e.reward) for e in episodes])
+    )
     row = 0
     for episode in episodes:
         for frame in range(episode.length):
             for camera, picture in reader.images(row).items():
-                np.testing.assert_array_equal(picture, episode.images[camera][frame])
+                np.testing.assert_array_equal(picture, np.asarray(episode.images[camera])[frame])
             assert reader.instruction(row) == episode.instruction
             row += 1
     table = reader.episodes
@@ -89,8 +91,8 @@ def test_a_window_inside_an_episode(reader: DatasetReader):
     np.testing.assert_array_equal(window.state, reader.column("observation.state")[8])
     np.testing.assert_array_equal(window.next_state, reader.column("observation.state")[10])
     for camera in SCHEMA.cameras:
-        np.testing.assert_array_equal(window.images[camera], scripted_episode(2).images[camera][1])
-        np.testing.assert_array_equal(window.next_images[camera], scripted_episode(2).images[camera][3])
+        np.testing.assert_array_equal(window.images[camera], np.asarray(scripted_episode(2).images[camera])[1])
+        np.testing.assert_array_equal(window.next_images[camera], np.asarray(scripted_episode(2).images[camera])[3])
     assert window.rewards is not None and window.rewards.tolist() == [0, 0]
     assert (window.terminated, window.truncated, window.next_is_padding, window.steps_to_bootstrap) == (
         False,

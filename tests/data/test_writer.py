@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vlm_qsft.data import DatasetReader, DatasetSchema, DatasetWriter, LabelSettings, write_episodes
+from vlm_qsft.data import DatasetReader, DatasetWriter, LabelSettings, write_episodes
 from vlm_qsft.errors import (
     DatasetError,
     InUse,
@@ -212,12 +212,9 @@ def test_a_full_disk_is_a_storage_error_and_loses_nothing(tmp_path: Path):
     assert DatasetReader(tmp_path).n_episodes == 2
 
 
-def test_the_writer_refuses_unknown_formats_and_video():
+def test_the_writer_refuses_unknown_formats():
     with pytest.raises(UnknownName, match=r"Valid: jpeg, png"):
         open_writer(Path("unused"), image_format="webp")
-    video = DatasetSchema({"front": (8, 8)}, (), ("dx",), SCHEMA.fps, camera_storage="video")
-    with pytest.raises(InvalidSetting, match=r"camera_storage must be 'image'"):
-        DatasetWriter(Path("unused"), video, labels=LABELS)
 
 
 def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path):
@@ -229,6 +226,14 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"not empty"):
         write_episodes(tmp_path, SCHEMA, [0, 1], scripted_episode, labels=LABELS)
     assert content(tmp_path) == before and not (tmp_path / "staging").exists()
+
+
+def test_videos_of_something_else_are_left_alone(tmp_path: Path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/holiday.mp4").write_bytes(b"precious")
+    with pytest.raises(DatasetError, match=r"not empty \(videos\) and holds no data set"):
+        open_writer(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["videos", "holiday.mp4"]
 
 
 def test_a_folder_in_which_a_start_was_killed_at_once_can_be_begun(tmp_path: Path):

@@ -92,6 +92,26 @@ def test_a_return_outside_the_unit_interval_names_the_reward_rule(value):
         monte_carlo_targets(torch.tensor([0.5, value]), 1, reward_rule="minus_steps")
 
 
+def test_a_cost_per_step_may_meet_a_value_that_is_too_low_or_a_gain_one_that_is_too_high():
+    """Costs of 0.1 and gains of 0.3 are scaled: some value leads into [0, 1]. The one at hand is the network's."""
+    reward, discount = torch.tensor([-0.1, 0.3]), torch.tensor([1.0, 1.0])
+    step = {"bootstrap_mask": torch.tensor([True, True]), "n_tokens": 1, "reward_rule": "recap"}
+    targets = nstep_targets(reward, discount, next_value=torch.tensor([0.05, 0.9]), **step)
+    assert targets.tolist() == [[0.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("reward", "mask", "value"),
+    [(-0.1, False, 0.5), (1.1, True, 0.0), (-1.2, True, 1.0), (0.0, True, 1.1), (0.0, True, -0.1), (-0.1, True, -0.2)],
+)
+def test_a_reward_that_no_value_can_mend_is_refused_and_so_is_a_value_outside_the_unit_interval(reward, mask, value):
+    with pytest.raises(TargetOutOfRange, match="'minus_steps'"):
+        nstep_targets(
+            torch.tensor([reward]), torch.tensor([1.0]), torch.tensor([mask]),
+            next_value=torch.tensor([value]), n_tokens=1, reward_rule="minus_steps",
+        )  # fmt: skip
+
+
 def test_rounding_at_the_border_is_clipped():
     targets = monte_carlo_targets(torch.tensor([1.00005, -0.00005]), 1, reward_rule="r")
     assert targets.tolist() == [[1.0], [0.0]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vlm_qsft.data.labels import episode_returns
+from vlm_qsft.data.returns import episode_returns
 from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.small import SmallVLM
@@ -70,6 +70,7 @@ def frame_table(seed: int = 0) -> FrameTable:
         reward=reward,
         terminated=terminated,
         returns=np.concatenate([episode_returns(part, GAMMA) for part in np.split(reward, stop[:-1])]),
+        recorded_as=np.arange(len(LENGTHS)),
     )
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from vlm_qsft.training.metrics_log import MetricsLog
 
 
@@ -18,3 +20,11 @@ def test_a_resumed_log_drops_what_came_after_its_checkpoint_and_a_line_that_was_
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["step"], line["loss"]) for line in lines] == [(10, 10.0), (20, 20.0), (30, 3.5)]
     assert all(line["phase"] == "behavior" and line["split"] == "train" for line in lines)
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"\xff\n", b"[]\n", b"{}\n"])
+def test_a_resumed_log_drops_what_never_came_to_the_disk(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 10}\n' + damage + b'{"step": 20}\n')
+    MetricsLog(tmp_path, phase="behavior", step=20).__exit__(None, None, None)
+    assert path.read_bytes() == b'{"step": 10}\n'

@@ -35,6 +35,19 @@ def test_a_horizon_longer_than_every_episode_gives_monte_carlo_returns_after_a_t
     assert table.discount[4:].tolist() == [0.125, 0.25, 0.5]
 
 
+def test_nothing_is_collected_past_a_termination_before_the_end_of_the_recording() -> None:
+    # Rule vgps: the last three steps of the first episode are at the goal, each ends by itself.
+    reward = np.array([0.0, 1.0, 1.0, 1.0, 0.0, 0.0], np.float32)
+    terminated = np.array([0, 1, 1, 1, 0, 0], bool)
+    stop = np.array([4, 4, 4, 4, 6, 6])
+    table = transition_table(reward, terminated, stop, gamma=0.5, horizon=3)
+    assert table.reward.tolist() == [0.5, 1.0, 1.0, 1.0, 0.0, 0.0]
+    assert table.bootstrap_mask.tolist() == [False, False, False, False, True, True]
+    assert table.discount[4:].tolist() == [0.25, 0.5]
+    one_step = transition_table(reward, terminated, stop, gamma=0.5, horizon=1)
+    assert one_step.bootstrap_mask.tolist() == [True, False, False, False, True, True]
+
+
 def test_a_horizon_that_nothing_can_count_to_takes_no_time() -> None:
     longest = transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=2**31 - 1)
     assert longest.reward.tolist() == transition_table(REWARD, TERMINATED, STOP, gamma=0.5, horizon=4).reward.tolist()

@@ -14,18 +14,21 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from types import FrameType
 
 from vlm_qsft import __version__
+from vlm_qsft.cli import interrupts
 from vlm_qsft.errors import QsftError, UnknownName
 
 COMMANDS = {
     "demo": "record, train, evaluate and report: the whole way on the simulated tabletop",
     "record": "record demonstrations of mixed quality in simulation",
+    "convert": "robot logs (RLDS, LeRobot, HDF5, ROS 2 bags) into the canonical data set, and back to RLDS",
+    "label": "label a data set: outcomes, rewards, returns, counterfactual negatives",
+    "validate": "check a data set before training: errors, warnings, a report with pictures",
     "train": "train a behavior policy, or the likelihood model of Q-SFT on top of one",
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
-    "inspect": "show the tokens, an episode or a checkpoint, with physical values",
-    "bench": "measure the reader, a training step or a decision",
+    "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
+    "bench": "measure the reader, a training step, a decision or a conversion",
     "doctor": "say what this machine has and what is missing",
 }
 
@@ -54,10 +57,6 @@ _OUT_OF_MEMORY = (
 )
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a supervisor sends it: ends the work as Ctrl-C does."""
-
-
 def overview() -> str:
     """Return what `qsft --help` prints."""
     rows = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
@@ -71,18 +70,21 @@ def overview() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit status: 0, 2 for what the user can mend, 130 when interrupted.
 
+    A sub-command may have a status of its own: 1 where `validate` finds errors.
+
     Any other exception is a defect of this library and keeps its traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_process()
     try:
-        _run(words)
+        status = _run(words)
         sys.stdout.flush()
     except QsftError as problem:
         return _one_line(str(problem))
     except KeyboardInterrupt as problem:
+        interrupts.heard()
         _one_line("Interrupted. What was complete is kept: the same command continues.")
-        return BY_SIGNAL + (signal.SIGTERM if isinstance(problem, Terminated) else signal.SIGINT)
+        return BY_SIGNAL + (signal.SIGTERM if isinstance(problem, interrupts.Terminated) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output (`head`, a pager) has left: nothing more can be printed, and what was asked for may
         # not be complete. That is no success, and no error that needs a word.
@@ -106,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         place = f" ({problem.filename})" if problem.filename else ""
         return _one_line(f"{_STORAGE_REMEDIES[problem.errno]}{place}.")
-    return SUCCESS
+    return status
 
 
 def _prepare_process() -> None:
@@ -123,8 +125,7 @@ def _prepare_process() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # an instruction may hold what the terminal cannot show
     threading.excepthook = _thread_problem
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {' '.join(str(message).split())}\n"
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    interrupts.listen()
 
 
 def _thread_problem(problem: threading.ExceptHookArgs) -> None:
@@ -133,22 +134,18 @@ def _thread_problem(problem: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(problem)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
-def _run(words: list[str]) -> None:
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
-        return
+        return SUCCESS
     if words[0] == "--version":
         print(__version__)
-        return
+        return SUCCESS
     command = words[0]
     if command not in COMMANDS:
         raise UnknownName("flag" if command.startswith("-") else "command", command, [*COMMANDS, "--help", "--version"])
     module = importlib.import_module(f"vlm_qsft.cli.{command}")
-    module.run(module.build_parser().parse(words[1:]))
+    return module.run(module.build_parser().parse(words[1:])) or SUCCESS
 
 
 def _one_line(text: str) -> int:

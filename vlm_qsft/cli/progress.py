@@ -28,9 +28,19 @@ class ProgressLine:
     """
 
     def __init__(
-        self, label: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        label: str,
+        *,
+        shows_rate: bool = False,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._label = label
+        """Begin.
+
+        Args:
+            shows_rate: say how many pieces are complete per second.
+        """
+        self._label, self._shows_rate = label, shows_rate
         self._stream = sys.stdout if stream is None else stream
         self._clock = clock
         self._begin_s = clock()
@@ -49,7 +59,8 @@ class ProgressLine:
         elapsed = self._clock() - self._begin_s
         gained = completed - self._first
         left = f"  {duration(elapsed / gained * (total - completed))} left" if gained and completed < total else ""
-        self._show(f"{completed}/{total}{left}", final=self._is_complete)
+        rate = f"  {gained / elapsed:.3g} per second" if self._shows_rate and gained and elapsed > 0 else ""
+        self._show(f"{completed}/{total}{rate}{left}", final=self._is_complete)
 
     def _show(self, text: str, *, final: bool) -> None:
         """Show a text, unless one was shown a moment ago; the final one is always shown."""

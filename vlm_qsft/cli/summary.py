@@ -19,7 +19,9 @@ from vlm_qsft.cli.run_folder import COUNTERFACTUAL_FILE, FINAL_FILE, RunFolder
 from vlm_qsft.cli.table import table
 from vlm_qsft.cli.usage_meter import Usage
 from vlm_qsft.data import DatasetReader
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import write_durably
+from vlm_qsft.errors import DatasetError
 from vlm_qsft.policy import PolicySettings
 
 
@@ -29,7 +31,7 @@ def write_summary(folder: RunFolder, policies: Sequence[str], usage: Usage) -> N
     Raises:
         StorageError: disk full.
     """
-    run = json.loads(folder.record.read_text(encoding="utf-8"))
+    run = read_json(folder.record)
     results = {policy: read_results(folder.evaluation(policy) / FINAL_FILE) for policy in policies}
     summary = {
         "preset": run["preset"],
@@ -90,8 +92,15 @@ def describe_policy(folder: RunFolder, policy: str, results: Sequence[EpisodeRes
 
 
 def results_table(folder: RunFolder) -> str:
-    """Return the results of summary.json as a table, with what the run has used."""
-    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    """Return the results of summary.json as a table, with what the run has used.
+
+    Raises:
+        DatasetError: summary.json is damaged.
+    """
+    try:
+        summary = read_json(folder.summary)
+    except DatasetError as error:
+        raise DatasetError(f"{error} Delete it: the same command writes it again.") from error
     rows = [
         (
             policy,

@@ -15,6 +15,10 @@ from vlm_qsft.data.source_files import read_table
 from vlm_qsft.errors import DatasetError
 
 ATTRIBUTE_PREFIX = "attributes/"
+OUTCOME_SOURCE = "outcome_source"
+"""Attribute: who decided on an episode's success: flag, path, reward, csv, review, assumed, counterfactual."""
+COUNTERFACTUAL_OF = "counterfactual_of"
+"""Attribute: the episode that this one is a copy of, under an instruction that it did not follow; else empty."""
 EPISODE_COLUMNS = ("episode_index", "tasks", "length", "dataset_from_index", "data/chunk_index", "data/file_index")
 
 
@@ -26,6 +30,7 @@ class EpisodeTable:
         first_frame: its first row in the data set.
         length: frames.
         instruction: what the robot was told (the first one where it changes).
+        instructions: everything that it was told.
         success, terminated, truncated: outcome; None in data sets without our labels.
         attributes: name -> one value per episode, None where an episode has none.
         data_file: which entry of `Metadata.data_files` holds it.
@@ -34,6 +39,7 @@ class EpisodeTable:
     first_frame: Int64[np.ndarray, " episode"]
     length: Int64[np.ndarray, " episode"]
     instruction: tuple[str, ...]
+    instructions: tuple[tuple[str, ...], ...]
     success: Bool[np.ndarray, " episode"] | None
     terminated: Bool[np.ndarray, " episode"] | None
     truncated: Bool[np.ndarray, " episode"] | None
@@ -88,10 +94,12 @@ def episode_table(table: pa.Table, data_file: Int64[np.ndarray, " episode"]) -> 
     def flag(name: str) -> np.ndarray | None:
         return table.column(name).to_numpy() if name in table.column_names else None
 
+    instructions = tuple(tuple(tasks or ("",)) for tasks in table.column("tasks").to_pylist())
     return EpisodeTable(
         first_frame=table.column("dataset_from_index").to_numpy(),
         length=table.column("length").to_numpy(),
-        instruction=tuple((tasks or [""])[0] for tasks in table.column("tasks").to_pylist()),
+        instruction=tuple(told[0] for told in instructions),
+        instructions=instructions,
         success=flag("success"),
         terminated=flag("terminated"),
         truncated=flag("truncated"),

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Shaped
 
 from vlm_qsft.data.episode_table import (
     EpisodeTable,
@@ -19,12 +20,26 @@ from vlm_qsft.data.episode_table import (
     resolve_files,
 )
 from vlm_qsft.data.features import dimension_names, is_depth, picture_size
-from vlm_qsft.data.labels import REWARD_RULES, LabelSettings
-from vlm_qsft.data.schema import ACTION_KEY, FORMAT_VERSION, IMAGE_PREFIX, STATE_KEY, CameraStorage, DatasetSchema
+from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.reward_rules import REWARD_RULES
+from vlm_qsft.data.schema import (
+    ACTION_KEY,
+    FORMAT_VERSION,
+    IMAGE_PREFIX,
+    KEPT_DTYPES,
+    STATE_KEY,
+    CameraStorage,
+    DatasetSchema,
+    KeptColumn,
+    NumberType,
+    is_kept_key,
+)
 from vlm_qsft.data.source_files import read_json, read_table
 from vlm_qsft.data.staging import FOLDER, staged_indices
 from vlm_qsft.errors import DatasetError
 
+RELABELING_FOLDER = "relabeling"
+"""Where new labels are built beside the data set; see qsft_datasets.labeling.exchange."""
 NOT_NUMBERS = ("image", "video", "string", "language")
 """Types of features that are no columns of numbers."""
 
@@ -104,6 +119,11 @@ def refuse_unfinished(root: Path) -> None:
     """
     if (root / "meta/info.json").exists():
         return
+    if (root / RELABELING_FOLDER / "ready").exists():
+        raise DatasetError(
+            f"{root} was interrupted while its labels were exchanged. Run the same `qsft label` command again: "
+            "it continues at once."
+        )
     if (root / FOLDER).is_dir():
         raise DatasetError(
             f"{root} is not finalized: {len(staged_indices(root))} complete episodes are waiting in {FOLDER}/. "
@@ -139,15 +159,27 @@ def read_schema(info: dict, features: dict[str, dict], root: Path) -> tuple[Data
         fps=Fraction(fps if fps is not None else str(info["fps"])),
         robot_type=str(info.get("robot_type") or "unknown"),
         camera_storage=storages.pop() if storages else "image",
+        state_dtype=number_type(features.get(STATE_KEY)),
+        action_dtype=number_type(features[ACTION_KEY]),
+        kept={
+            key: KeptColumn(feature["dtype"], int(np.prod(feature["shape"])))
+            for key, feature in features.items()
+            if is_kept_key(key) and feature["dtype"] in KEPT_DTYPES and np.prod(feature["shape"]) > 0
+        },
     )
     return schema, image_keys
+
+
+def number_type(feature: dict | None) -> NumberType:
+    """Return float64 where a vector is stored so; everything else is read as float32."""
+    return "float64" if feature is not None and feature["dtype"] == "float64" else "float32"
 
 
 def read_labels(root: Path) -> LabelSettings | None:
     """Return how the labels came about, or None where meta/labels.json is absent.
 
     Raises:
-        DatasetError: a rule that this version does not know.
+        DatasetError: a rule that this version does not know, or a field is missing.
     """
     path = root / "meta/labels.json"
     if not path.exists():
@@ -157,7 +189,10 @@ def read_labels(root: Path) -> LabelSettings | None:
         raise DatasetError(
             f"{path} names reward rule '{record.get('reward_rule')}'. Known: {', '.join(sorted(REWARD_RULES))}."
         )
-    return LabelSettings(record["reward_rule"], float(record["gamma"]), str(record["source"]))
+    try:
+        return LabelSettings.from_record(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} is incomplete or wrong: {error!r}. Label the data set again.") from error
 
 
 def read_tasks(root: Path) -> tuple[str, ...]:
@@ -175,6 +210,20 @@ def read_tasks(root: Path) -> tuple[str, ...]:
     if sorted(tasks) != list(range(len(tasks))):
         raise DatasetError(f"{path} has task indices {sorted(tasks)[:5]}...; expected 0 to {len(tasks) - 1}.")
     return tuple(str(tasks[index]) for index in range(len(tasks)))
+
+
+def refuse_unknown_tasks(root: Path, indices: Shaped[np.ndarray, " frame"], *, n_tasks: int) -> None:
+    """Refuse frames of a task that has no instruction: an index below zero would be another task's.
+
+    Raises:
+        DatasetError: names the first such frame.
+    """
+    unknown = np.flatnonzero((indices < 0) | (indices >= n_tasks))
+    if len(unknown):
+        raise DatasetError(
+            f"Frame {unknown[0]} of {root} has task index {indices[unknown[0]]}; meta/tasks.parquet has the "
+            f"tasks 0 to {n_tasks - 1}. Correct the metadata or the data."
+        )
 
 
 def fingerprint(root: Path, data_files: tuple[Path, ...]) -> str:

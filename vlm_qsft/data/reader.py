@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
 from vlm_qsft.data.columns import column_values
 from vlm_qsft.data.episode_table import EpisodeTable
-from vlm_qsft.data.labels import check_returns
-from vlm_qsft.data.metadata import Metadata, load_metadata
+from vlm_qsft.data.metadata import Metadata, load_metadata, refuse_unknown_tasks
 from vlm_qsft.data.parquet_pictures import ParquetPictures
+from vlm_qsft.data.returns import check_returns
 from vlm_qsft.data.schema import ACTION_KEY, LABEL_DTYPES, STATE_KEY, DatasetSchema
 from vlm_qsft.data.source_files import read_table
 from vlm_qsft.data.video_pictures import VideoPictures
@@ -39,7 +39,7 @@ class Transition:
         state, next_state: proprioception, physical units.
         actions: the chunk from s on; past the end the last action repeats.
         action_is_padding: True where it repeats.
-        rewards: of n steps, 0 past the end; None in data sets without labels, as are the two flags.
+        rewards: of n steps, 0 past the end and past a termination; None in data sets without labels, as are the flags.
         terminated: the episode ends within these steps, for good: no bootstrap.
         truncated: it is cut off within these steps.
         next_is_padding: s' is the last row, because the wanted one lies past the end.
@@ -121,6 +121,8 @@ class DatasetReader:
     def column(self, key: str) -> Shaped[np.ndarray, "frame *dim"]:
         """Return a whole column, read once and kept, not writable: (frame, dim) of state and action, else (frame,).
 
+        State and action are float32, what models take; `stored_column` returns the numbers of the files.
+
         Raises:
             UnknownName: no such column of numbers.
             NotFinite: NaN or infinity; names frame and dimension.
@@ -131,6 +133,25 @@ class DatasetReader:
         if key not in self._columns:
             self._columns[key] = self._read_column(key)
         return self._columns[key]
+
+    def stored_column(self, key: str) -> Shaped[np.ndarray, "frame dim"]:
+        """Return a whole column in the type and shape in which it is stored, float64 included. Raises as `column`."""
+        widths = self._metadata.widths
+        if key not in widths:
+            raise UnknownName("column", key, widths, where="this data set")
+        parts = []
+        for file in self._metadata.data_files:
+            table = read_table(file, columns=[key])
+            if key not in table.column_names:
+                raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
+            try:
+                parts.append(column_values(table.column(key), key, widths[key]))
+            except (DatasetError, ShapeMismatch) as error:
+                raise type(error)(f"{file}: {error}") from error
+        values = np.concatenate(parts)
+        if np.issubdtype(values.dtype, np.floating):
+            self._refuse_not_finite(key, values)
+        return values
 
     def episode_of(self, rows: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
         """Return the episode of every frame."""
@@ -192,13 +213,15 @@ class DatasetReader:
         if images:
             pictures = self.images_at([index, after]) if after != index else [self.images(index)] * 2
         state = self._state()
-        reward_rows = rows.reward_rows[0][~rows.reward_is_padding[0]]
+        counts = ~rows.reward_is_padding[0]
         rewards, terminated, truncated = None, None, None
         if self.has_labels:
-            rewards = np.where(rows.reward_is_padding[0], 0.0, self.column("next.reward")[rows.reward_rows[0]])
-            rewards = rewards.astype(np.float32)
-            terminated = bool(self.column("next.terminated")[reward_rows].any())
-            truncated = bool(self.column("next.truncated")[reward_rows].any())
+            ends = self.column("next.terminated")[rows.reward_rows[0]] & counts
+            # Some rules end the task before the recording ends: what follows does not count.
+            counts &= np.cumsum(ends) - ends == 0
+            rewards = np.where(counts, self.column("next.reward")[rows.reward_rows[0]], 0.0).astype(np.float32)
+            terminated = bool(ends.any())
+            truncated = bool((self.column("next.truncated")[rows.reward_rows[0]] & counts).any())
         return Transition(
             index=index,
             images=pictures[0],
@@ -211,7 +234,7 @@ class DatasetReader:
             terminated=terminated,
             truncated=truncated,
             next_is_padding=bool(rows.next_is_padding[0]),
-            steps_to_bootstrap=int(rows.steps_to_bootstrap[0]),
+            steps_to_bootstrap=int(counts.sum()),
             instruction=self.instruction(index),
         )
 
@@ -256,39 +279,17 @@ class DatasetReader:
         return pictures
 
     def _read_column(self, key: str) -> np.ndarray:
-        widths = self._metadata.widths
-        if key not in widths:
-            raise UnknownName("column", key, widths, where="this data set")
-        parts = []
-        for file in self._metadata.data_files:
-            table = read_table(file, columns=[key])
-            if key not in table.column_names:
-                raise DatasetError(f"{file} has no column '{key}'; meta/info.json declares it.")
-            try:
-                parts.append(column_values(table.column(key), key, widths[key]))
-            except (DatasetError, ShapeMismatch) as error:
-                raise type(error)(f"{file}: {error}") from error
-        values = np.concatenate(parts)
-        if np.issubdtype(values.dtype, np.floating):
-            self._refuse_not_finite(key, values)
+        values = self.stored_column(key)
         if key in (STATE_KEY, ACTION_KEY):
             values = values.astype(np.float32)
-        elif widths[key] == 1:
+        elif values.shape[1] == 1:
             values = values[:, 0]
         if key == "task_index":
-            self._refuse_unknown_task(values)
+            refuse_unknown_tasks(self.root, values, n_tasks=len(self._metadata.tasks))
         if key == "mc_return":
             check_returns(values, reward_rule=self._metadata.labels.reward_rule if self._metadata.labels else "unknown")
         values.flags.writeable = False
         return values
-
-    def _refuse_unknown_task(self, indices: Shaped[np.ndarray, " frame"]) -> None:
-        unknown = np.flatnonzero((indices < 0) | (indices >= len(self._metadata.tasks)))
-        if len(unknown):
-            raise DatasetError(
-                f"Frame {unknown[0]} of {self.root} has task index {indices[unknown[0]]}; meta/tasks.parquet has the "
-                f"tasks 0 to {len(self._metadata.tasks) - 1}. Correct the metadata or the data."
-            )
 
     def _refuse_not_finite(self, key: str, values: Shaped[np.ndarray, "frame dim"]) -> None:
         bad = ~np.isfinite(values)

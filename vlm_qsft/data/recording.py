@@ -3,44 +3,97 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.metadata import read_labels
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.source_files import read_json
-from vlm_qsft.data.staging import FOLDER, stage_episode
+from vlm_qsft.data.staging import FOLDER, PLAN_NAME, refuse_episode, stage_episode
 from vlm_qsft.data.writer import LABELS_PATH, DatasetWriter, Recipe, is_finalized
-from vlm_qsft.errors import DatasetError
+from vlm_qsft.errors import DatasetError, NotFinite, ShapeMismatch, StorageError
 from vlm_qsft.processes import Progress, run_in_order
 from vlm_qsft.settings_record import refuse_other_settings
+
+BAD_EPISODE = (DatasetError, ShapeMismatch, NotFinite)
+"""Errors that lie in one episode; all others (a full disk, a wrong setting) would meet every episode."""
+Run = Callable[[Callable[[], Callable[[Any], Any]], Sequence[Any]], Iterator[Any]]
+"""Called with what makes a runner and with the jobs, as `run_in_order` is; gives the results in any order."""
 
 
 @dataclass(frozen=True)
 class JobStager[Job]:
-    """Makes and stages the episodes of jobs, in whatever process it is made."""
+    """Makes and stages the episodes of jobs, in whichever process or machine.
+
+    Raises:
+        StorageError: the data set's folder is not on this machine.
+    """
 
     root: Path
     schema: DatasetSchema
     labels: LabelSettings
     image_format: str
     make_episode: Callable[[Job], Episode]
+    name_of: Callable[[Job], str] | None
+    skip_bad: bool
 
-    def __call__(self, numbered: tuple[int, Job]) -> int:
-        """Make the episode of (index, job), stage it and return the index."""
-        index, job = numbered
-        stage_episode(
-            self.root,
-            index,
-            self.make_episode(job),
-            schema=self.schema,
-            labels=self.labels,
-            image_format=self.image_format,
-        )
-        return index
+    def __post_init__(self) -> None:
+        if not (self.root / FOLDER / PLAN_NAME).exists():
+            raise StorageError(
+                f"{self.root} is not there on machine {socket.gethostname()}: all machines that work on a data set "
+                "must see its folder under the same path."
+            )
+
+    def __call__(self, item: tuple[int, Job]) -> tuple[int, bool]:
+        """Make the episode of (index, job) and stage it; return the index and whether the episode is there.
+
+        Raises:
+            QsftError: the episode does not fit, and bad ones are not skipped.
+        """
+        index, job = item
+        name = str(index) if self.name_of is None else self.name_of(job)
+        try:
+            stage_episode(
+                self.root,
+                index,
+                self.make_episode(job),
+                schema=self.schema,
+                labels=self.labels,
+                image_format=self.image_format,
+            )
+        except BAD_EPISODE as error:
+            if not self.skip_bad:
+                if self.name_of is None or name in str(error):
+                    raise
+                raise type(error)(f"Episode '{name}': {error}") from error
+            refuse_episode(self.root, index, name=name, reason=str(error))
+            return index, False
+        return index, True
+
+
+class Waiting[Job](Sequence[tuple[int, Job]]):
+    """The jobs that are to be done, with their indices; a job is asked for when its turn comes.
+
+    Some sources have millions of episodes and make their references as they are asked for.
+    """
+
+    def __init__(self, jobs: Sequence[Job], indices: list[int]) -> None:
+        self._jobs, self._indices = jobs, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        index = self._indices[place]
+        return index, self._jobs[index]
 
 
 def write_episodes[Job](
@@ -54,6 +107,10 @@ def write_episodes[Job](
     progress: Progress | None = None,
     image_format: str = "png",
     recipe: Recipe | None = None,
+    skip_bad: bool = False,
+    name_of: Callable[[Job], str] | None = None,
+    documents: Mapping[str, str] | None = None,
+    run: Run | None = None,
 ) -> None:
     """Write one episode per job and finalize the data set.
 
@@ -68,6 +125,11 @@ def write_episodes[Job](
         progress: called with (complete, total) episodes.
         recipe: whatever decides the content besides the jobs (seed, task, mixture): a different one is refused. The
             number of episodes is added to it.
+        skip_bad: an episode that is damaged or does not fit is noted in meta/refused.json and left out; without it the
+            first one ends the work, and those that were left out before are tried again.
+        name_of: how people call a job, in errors and in the list of refused episodes.
+        documents: file name -> text of more files of meta/.
+        run: what spreads the jobs over machines, instead of over `workers` processes here.
     Raises:
         InvalidSetting: begun or finalized with other settings.
         DatasetError: finalized by something else, or a folder with other files in it.
@@ -84,14 +146,17 @@ def write_episodes[Job](
         shutil.rmtree(root / FOLDER, ignore_errors=True)
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
-        waiting = [(index, job) for index, job in enumerate(jobs) if not writer.has_episode(index)]
-        stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode)
-        staged = run_in_order(stage_jobs, waiting, workers=workers)
-        for complete, index in enumerate(staged, start=len(jobs) - len(waiting) + 1):
-            writer.note_staged(index)
+        left_out = writer.refused if skip_bad else frozenset()
+        waiting = Waiting(
+            jobs, [index for index in range(len(jobs)) if not writer.has_episode(index) and index not in left_out]
+        )
+        stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode, name_of, skip_bad)
+        run = run or partial(run_in_order, workers=workers)
+        for complete, (index, is_there) in enumerate(run(stage_jobs, waiting), start=len(jobs) - len(waiting) + 1):
+            (writer.note_staged if is_there else writer.note_refused)(index)
             if progress is not None:
                 progress(complete, len(jobs))
-        writer.finalize()
+        writer.finalize(documents)
 
 
 def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> None:
@@ -104,7 +169,6 @@ def refuse_other_result(root: Path, labels: LabelSettings, recipe: Recipe) -> No
     path = root / LABELS_PATH
     if not path.exists():
         raise DatasetError(f"{root} holds a finalized data set of another origin. Write to another folder.")
-    record = read_json(path)
-    asked = {**labels.to_record(), "recipe": dict(recipe)}
-    begun = {name: record.get(name, "absent") for name in asked}
-    refuse_other_settings(root, begun=begun, asked=asked)
+    stored = read_labels(root)
+    begun = {**(stored.to_record() if stored else {}), "recipe": read_json(path).get("recipe", "absent")}
+    refuse_other_settings(root, begun=begun, asked={**labels.to_record(), "recipe": dict(recipe)})

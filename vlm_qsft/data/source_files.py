@@ -18,7 +18,7 @@ def read_json(path: Path) -> dict:
         DatasetError: missing, not readable, or no JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing.") from error
     except OSError as error:

@@ -18,6 +18,7 @@ IMPOSSIBLE = {
 }  # fmt: skip
 """No permission, something else stands where a file or folder is to be, or it was deleted meanwhile."""
 PARTIAL_SUFFIX = ".partial"
+COPY_BYTES = 1024**2
 
 
 @contextmanager
@@ -58,6 +59,27 @@ def write_durably(path: Path, content: bytes) -> None:
                 while view:
                     view = view[file.write(view) :]
                 os.fsync(file.fileno())
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def copy_durably(source: Path, path: Path) -> None:
+    """Copy a file so that the copy is either whole or absent, whatever happens meanwhile.
+
+    Raises:
+        StorageError: disk full or no permission; no partial file stays.
+        OSError: the source cannot be read.
+    """
+    partial = partial_path(path)
+    with open(source, "rb") as reading, storage_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(partial, "wb") as writing:
+                shutil.copyfileobj(reading, writing, COPY_BYTES)
+                writing.flush()
+                os.fsync(writing.fileno())
             os.replace(partial, path)
         except OSError:
             partial.unlink(missing_ok=True)

@@ -64,8 +64,10 @@ class OpenVideo:
         try:
             self._container: InputContainer = av.open(str(path))
             self._stream: VideoStream = self._container.streams.video[0]
-        except (FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError, ValueError) as error:
             raise DatasetError(f"{path} is no readable video ({error}).") from error
+        if self._stream.codec_context is None:
+            raise DatasetError(f"{path} holds pictures of a codec that FFmpeg does not know.")
         # Decoder threads decode ahead of a single wanted frame; processes are the parallelism here.
         self._stream.codec_context.thread_count = 1
         self._frames: Iterator[VideoFrame] | None = None
@@ -84,8 +86,7 @@ class OpenVideo:
         try:
             frame = self._last
             if frame is None or not -half_period_s <= time_s - seconds(frame) < FORWARD_S:
-                self._seek(time_s)
-                frame = self._next(time_s)
+                frame = self._first_before(time_s + half_period_s)
             while seconds(frame) < time_s - half_period_s:
                 frame = self._next(time_s)
         except FFmpegError as error:
@@ -95,6 +96,19 @@ class OpenVideo:
                 f"{self._path} has no frame at {time_s:.3f} s: the next one is at {seconds(frame):.3f} s."
             )
         return frame
+
+    def _first_before(self, time_s: float) -> VideoFrame:
+        """Decode the first frame of a stretch that begins at or before a time.
+
+        FFmpeg seeks by decoding times: where frames refer to later ones, the key frame it finds may be shown too late.
+        """
+        back_s = 0.0
+        while True:
+            self._seek(time_s - back_s)
+            frame = self._next(time_s)
+            if seconds(frame) <= time_s or back_s > time_s:
+                return frame
+            back_s = 2.0 * back_s + 1.0
 
     def _seek(self, time_s: float) -> None:
         time_base = self._stream.time_base or Fraction(1, av.time_base)

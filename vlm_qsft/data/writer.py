@@ -9,19 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from vlm_qsft.data.assembly import assemble, write_meta
+from vlm_qsft.data.assembly import assemble
 from vlm_qsft.data.episode import Episode
 from vlm_qsft.data.folder_lock import FolderLock, contents
 from vlm_qsft.data.labels import LabelSettings
+from vlm_qsft.data.meta_files import write_json, write_meta
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.data.source_files import read_json
-from vlm_qsft.data.staging import ENCODERS, FOLDER, PLAN_NAME, stage_episode, staged_indices
+from vlm_qsft.data.staging import ENCODERS, FOLDER, PLAN_NAME, refused_episodes, stage_episode, staged_indices
 from vlm_qsft.data.storage import remove_partials, storage_errors, sync_path, write_durably
-from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
+from vlm_qsft.errors import DatasetError, UnknownName
 from vlm_qsft.settings_record import refuse_other_settings
 
 INFO_PATH = "meta/info.json"
 LABELS_PATH = "meta/labels.json"
+REFUSED_PATH = "meta/refused.json"
+"""Which episodes of the source were left out, and why; absent where none was."""
+PARTS = ("data", "videos", "meta")
+"""Folders of a data set, in the order in which they appear: the last one makes it readable."""
 Recipe = Mapping[str, str | int | float | bool]
 
 
@@ -61,8 +66,6 @@ class DatasetWriter:
         """
         if image_format not in ENCODERS:
             raise UnknownName("image format", image_format, ENCODERS)
-        if schema.camera_storage != "image":
-            raise InvalidSetting("The writer stores pictures in the parquet files: camera_storage must be 'image'.")
         self.root, self.schema, self.labels, self.image_format = Path(root), schema, labels, image_format
         self.recipe = dict(recipe or {})
         if is_finalized(self.root):
@@ -79,6 +82,7 @@ class DatasetWriter:
             self.close()
             raise
         self._staged = set(staged_indices(self.root))
+        self._refused = set(refused_episodes(self.root)) - self._staged
 
     def __enter__(self) -> DatasetWriter:
         return self
@@ -98,12 +102,18 @@ class DatasetWriter:
 
     @property
     def missing(self) -> list[int]:
-        """Indices below the highest staged one that are not complete (a parallel recording was interrupted)."""
-        return [index for index in range(max(self._staged, default=-1) + 1) if index not in self._staged]
+        """Indices below the highest staged one, neither complete nor refused: the recording was interrupted."""
+        known = self._staged | self._refused
+        return [index for index in range(max(self._staged, default=-1) + 1) if index not in known]
 
     def has_episode(self, index: int) -> bool:
         """Tell whether episode `index` is complete."""
         return index in self._staged
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """Indices of the episodes that are left out."""
+        return frozenset(self._refused)
 
     def add_episode(self, episode: Episode) -> int:
         """Store an episode durably after the last one and return its index.
@@ -120,12 +130,19 @@ class DatasetWriter:
     def note_staged(self, index: int) -> None:
         """Count an episode that a worker process has staged."""
         self._staged.add(index)
+        self._refused.discard(index)
 
-    def finalize(self) -> None:
+    def note_refused(self, index: int) -> None:
+        """Count an episode that a worker process has refused: it leaves no gap in the numbering."""
+        self._refused.add(index)
+
+    def finalize(self, documents: Mapping[str, str] | None = None) -> None:
         """Make the data set complete and readable, then remove the staging folder.
 
         Interrupted at any moment it can be called again. Nothing readable appears before everything is on the disk.
 
+        Args:
+            documents: file name -> text of more files of meta/.
         Raises:
             DatasetError: no episode, or an episode is missing between others.
             StorageError: disk full; the staged episodes are kept.
@@ -137,8 +154,14 @@ class DatasetWriter:
         target = self.root / FOLDER / "assembled"
         shutil.rmtree(target, ignore_errors=True)
         try:
-            rows = assemble(target, self.root, len(self._staged), schema=self.schema)
-            write_meta(target, rows, schema=self.schema, labels=self._labels_record())
+            assembled = assemble(target, self.root, sorted(self._staged), schema=self.schema)
+            write_meta(target, assembled, schema=self.schema, labels=self._labels_record())
+            with storage_errors(target):
+                for name, text in (documents or {}).items():
+                    (target / "meta" / name).write_text(text)
+                if self._refused:
+                    refused = refused_episodes(self.root)
+                    write_json(target / REFUSED_PATH, [refused[index] for index in sorted(self._refused)])
             with storage_errors(target):
                 for path in sorted(target.rglob("*")):
                     sync_path(path)
@@ -146,9 +169,10 @@ class DatasetWriter:
             shutil.rmtree(target, ignore_errors=True)
             raise
         with storage_errors(self.root):
-            shutil.rmtree(self.root / "data", ignore_errors=True)
-            os.replace(target / "data", self.root / "data")
-            os.replace(target / "meta", self.root / "meta")
+            for part in PARTS:
+                shutil.rmtree(self.root / part, ignore_errors=True)
+                if (target / part).exists():
+                    os.replace(target / part, self.root / part)
             sync_path(self.root)
             shutil.rmtree(self.root / FOLDER, ignore_errors=True)
         self.close()
@@ -179,7 +203,7 @@ def is_finalized(root: Path) -> bool:
 
 
 def refuse_foreign(root: Path) -> None:
-    """Refuse a folder that holds something else: finalizing replaces `data/` and `meta/`.
+    """Refuse a folder that holds something else: finalizing replaces `data/`, `videos/` and `meta/`.
 
     Raises:
         DatasetError: names what stands there.

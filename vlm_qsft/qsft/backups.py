@@ -60,8 +60,10 @@ def nstep_targets(
     Raises:
         TargetOutOfRange, NotFinite: see `checked_targets`.
     """
-    after_action = reward + torch.where(bootstrap_mask, discount * next_value, 0.0)
-    return checked_targets(after_action, backup="nstep", reward_rule=reward_rule)[:, None].expand(-1, n_tokens)
+    after_action = after_action_targets(
+        reward, discount, bootstrap_mask, next_value=next_value, backup="nstep", reward_rule=reward_rule
+    )
+    return after_action[:, None].expand(-1, n_tokens)
 
 
 def behavior_targets(
@@ -89,9 +91,11 @@ def behavior_targets(
     Raises:
         TargetOutOfRange, NotFinite: see `checked_targets`.
     """
-    after_action = reward + torch.where(bootstrap_mask, discount * next_value, 0.0)
-    targets = torch.cat([prefix_values[:, 1:], after_action[:, None]], dim=1)
-    return checked_targets(targets, backup=backup, reward_rule=reward_rule)
+    after_action = after_action_targets(
+        reward, discount, bootstrap_mask, next_value=next_value, backup=backup, reward_rule=reward_rule
+    )
+    inside_action = checked_targets(prefix_values[:, 1:], backup=backup, reward_rule=reward_rule)
+    return torch.cat([inside_action, after_action[:, None]], dim=1)
 
 
 def max_targets(
@@ -131,6 +135,32 @@ def max_targets(
         reward_rule=reward_rule,
         backup="max",
     )
+
+
+def after_action_targets(
+    reward: Float[Tensor, " batch"],
+    discount: Float[Tensor, " batch"],
+    bootstrap_mask: Bool[Tensor, " batch"],
+    *,
+    next_value: Float[Tensor, " batch"],
+    backup: str,
+    reward_rule: str,
+) -> Float[Tensor, " batch"]:
+    """Return reward + discount * bootstrap_mask * V(s'), clipped to [0, 1] and cut from the graph.
+
+    Scaled rewards alone do not keep it there: with -0.01 per step, V(s') = 0 gives -0.01. That is an error of the
+    network, since the true value of such a state is at least 0.01 / discount, and it is clipped. A reward for which no
+    value in [0, 1] would lead into [0, 1] is an error of the scale, and a value outside [0, 1] is refused too.
+
+    Raises:
+        TargetOutOfRange, NotFinite: see `checked_targets`.
+    """
+    reach = torch.where(bootstrap_mask, discount, 0.0)
+    targets = reward + torch.where(bootstrap_mask, discount * next_value, 0.0)
+    is_scaled = (reward <= 1.0 + TARGET_TOLERANCE) & (reward + reach >= -TARGET_TOLERANCE)
+    nearest = targets.clamp(0.0, 1.0)
+    is_of_network = is_scaled & (targets >= reward - TARGET_TOLERANCE) & (targets <= reward + reach + TARGET_TOLERANCE)
+    return checked_targets(torch.where(is_of_network, nearest, targets), backup=backup, reward_rule=reward_rule)
 
 
 def checked_targets(targets: Float[Tensor, "*axes"], *, backup: str, reward_rule: str) -> Float[Tensor, "*axes"]:

@@ -10,6 +10,8 @@ import torch
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import usable_cores
 
+__all__ = ["keep_freed_memory", "resolve_device", "resolve_precision", "set_threads", "usable_cores"]
+
 
 def resolve_device(name: str) -> torch.device:
     """Return the device of a setting: "auto" is the first GPU that CUDA_VISIBLE_DEVICES leaves, else the CPU.

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
-from vlm_qsft.data.labels import check_returns, monte_carlo_returns
+from vlm_qsft.data.episode_table import COUNTERFACTUAL_OF, EpisodeTable
+from vlm_qsft.data.labels import rewards_for_gamma
 from vlm_qsft.data.reader import DatasetReader
+from vlm_qsft.data.returns import check_returns, monte_carlo_returns
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
 from vlm_qsft.tokens import ActionTokenizer
 
@@ -28,8 +30,9 @@ class FrameTable:
         stop: index of the first frame after each frame's episode.
         episode_success: whether each episode accomplished its task; all False in data sets without labels.
         reward: for the action of each frame; zeros in data sets without labels.
-        terminated: True on the last frame of an episode that ended because its task did.
+        terminated: True where the task ended by the rule of the labels: nothing is bootstrapped after it.
         returns: Monte-Carlo return from each frame on.
+        recorded_as: the episode itself, or the one that it is a counterfactual copy of.
     """
 
     state: Float32[np.ndarray, "frame state_dim"]
@@ -44,6 +47,7 @@ class FrameTable:
     reward: Float32[np.ndarray, " frame"]
     terminated: Bool[np.ndarray, " frame"]
     returns: Float32[np.ndarray, " frame"]
+    recorded_as: Int64[np.ndarray, " episode"]
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -71,10 +75,11 @@ def read_frame_table(reader: DatasetReader, tokenizer: ActionTokenizer, *, gamma
     """Read the columns of a data set.
 
     Args:
-        gamma: discount per control step of the returns; they are computed anew, whatever is stored.
+        gamma: discount per control step of the returns; rewards and returns are computed for it, whatever is stored.
 
     Raises:
         DatasetError, NotFinite, ShapeMismatch: a column cannot be used.
+        InvalidSetting: rewards kept from the source that no mapping brings into [0, 1] with this gamma.
         TargetOutOfRange: with this gamma a return leaves [0, 1].
     """
     n_frames, episodes = reader.n_frames, reader.episodes
@@ -86,8 +91,11 @@ def read_frame_table(reader: DatasetReader, tokenizer: ActionTokenizer, *, gamma
     if reader.has_labels and episodes.success is not None:
         reward, terminated = reader.column("next.reward"), reader.column("next.terminated")
         success = episodes.success
-    returns = monte_carlo_returns(reward, episodes.length, gamma)
     labels = reader.metadata.labels
+    if labels is not None:
+        lengths = episodes.length
+        reward = rewards_for_gamma(labels, gamma, reward=reward, terminated=terminated, lengths=lengths)
+    returns = monte_carlo_returns(reward, episodes.length, gamma, terminated=terminated)
     check_returns(returns, reward_rule="unknown" if labels is None else labels.reward_rule)
     return FrameTable(
         state=reader.column(STATE_KEY) if reader.schema.state_names else np.zeros((n_frames, 0), np.float32),
@@ -102,4 +110,11 @@ def read_frame_table(reader: DatasetReader, tokenizer: ActionTokenizer, *, gamma
         reward=reward,
         terminated=terminated,
         returns=returns,
+        recorded_as=recorded_as(episodes),
     )
+
+
+def recorded_as(episodes: EpisodeTable) -> Int64[np.ndarray, " episode"]:
+    """Return for every episode itself, or the episode that it is a counterfactual copy of."""
+    copied = episodes.attributes.get(COUNTERFACTUAL_OF, (None,) * len(episodes))
+    return np.array([index if of is None else int(of) for index, of in enumerate(copied)], dtype=np.int64)

@@ -55,10 +55,15 @@ class MetricsLog:
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
+    """Return the lines up to a step; what follows one that is no line of a log was never brought to the disk."""
     kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
             break
-        if json.loads(line)["step"] <= step:
+        if not line.endswith("\n") or not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            break
+        if record["step"] <= step:
             kept.append(line)
     return kept

@@ -39,7 +39,10 @@ def split_frames(table: FrameTable, settings: TrainSettings, *, weights: Weights
     Raises:
         DatasetError: nothing is left to train on, or to hold out.
     """
-    train, held_out = split_episodes(table.n_episodes, settings.validation_fraction, settings.seed)
+    recorded = np.flatnonzero(table.recorded_as == np.arange(table.n_episodes))
+    train, held_out = split_episodes(len(recorded), settings.validation_fraction, settings.seed)
+    # A copy shows the frames of its original: both are on the same side.
+    train, held_out = (np.flatnonzero(np.isin(table.recorded_as, recorded[part])) for part in (train, held_out))
     chosen = {"train": train, "validation": held_out}
     if weights == "successes":
         chosen = {name: episodes[table.episode_success[episodes]] for name, episodes in chosen.items()}

@@ -10,7 +10,9 @@ import json
 import shutil
 from pathlib import Path
 
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import storage_errors, sync_path, write_durably
+from vlm_qsft.errors import DatasetError
 
 MARKER = "complete.json"
 PREFIX = "checkpoint-"
@@ -33,11 +35,11 @@ def mark_complete(folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether the marker stands and every file it lists has its size."""
-    marker = folder / MARKER
-    if not marker.is_file():
+    """Return whether the marker stands, can be read, and every file it lists has its size."""
+    try:
+        sizes = read_json(folder / MARKER)
+    except DatasetError:
         return False
-    sizes: dict[str, int] = json.loads(marker.read_text(encoding="utf-8"))
     return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
 

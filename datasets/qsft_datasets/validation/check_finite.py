@@ -1,0 +1,33 @@
+"""Finite: NaN and infinity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qsft_datasets.validation.finding import Result, error
+from qsft_datasets.validation.subject import Subject
+
+
+def check_finite(subject: Subject) -> Iterator[Result]:
+    """Look for NaN and infinity in every column of numbers."""
+    for key in subject.widths:
+        if not subject.has(key):
+            continue
+        values = subject.column(key)
+        if not np.issubdtype(values.dtype, np.floating) or np.isfinite(values).all():
+            continue
+        bad = ~np.isfinite(values)
+        row, dimension = (int(number) for number in np.argwhere(bad)[0])
+        episode, frame = subject.layout.place(row)
+        episodes = subject.layout.episodes_of(np.flatnonzero(bad.any(axis=1)))
+        yield error(
+            f"'{subject.dimension(key, dimension)}' is {values[row, dimension]}; {int(bad.sum())} such numbers in "
+            f"{len(episodes)} episodes.",
+            "Repair these episodes or leave them out.",
+            episode=episode,
+            frame=frame,
+            episodes=tuple(episodes[:10].tolist()),
+            count=int(bad.sum()),
+        )
