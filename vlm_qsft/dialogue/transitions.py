@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from vlm_qsft.data.labels import check_returns, episode_returns
+from vlm_qsft.data.returns import check_returns, episode_returns
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tokenized import TokenizedConversation
 from vlm_qsft.training.transition_table import transition_table

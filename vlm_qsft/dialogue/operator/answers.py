@@ -167,10 +167,6 @@ def _age(age_s: float) -> str:
     return "has never arrived" if math.isinf(age_s) else f"{age_s:.1f} s old"
 
 
-def _n_dimensions(status: ControllerStatus) -> int:
-    return 0 if status.decision is None else status.decision.action.shape[1]
-
-
 def _dimension(decision: Decision, names: tuple[str, ...], number: int) -> str:
     """Return one dimension of the first step: its number, and what the Q-values say of it where there are any."""
     name = names[number] if number < len(names) else f"dimension {number + 1}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 
 from vlm_qsft.dialogue.operator.instruction_book import InstructionBook, Template
 from vlm_qsft.dialogue.operator.utterance import Phrase, Utterance, read_utterance
@@ -12,6 +13,10 @@ from vlm_qsft.dialogue.operator.words import split_utterance
 
 MOST_OPTIONS = 8
 """Things that a question lists."""
+
+_PLACES = MappingProxyType(
+    {"first": 0, "1": 0, "former": 0, "second": 1, "2": 1, "latter": 1, "third": 2, "3": 2, "fourth": 3, "4": 3}
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def narrowed(choice: Choice, words: list[str]) -> tuple[Understood, ...]:
     asked = {word for word in words if any(word in option.text.split() for option in choice.options)}
     open_slots = [slot for slot in range(choice.options[0].template.n_slots) if len(_of_slot(choice, slot)) > 1]
     distinct = _of_slot(choice, open_slots[0])
-    number = next((places[word] for word in words if word in places), len(distinct) - 1 if "last" in words else None)
+    number = next((_PLACES[word] for word in words if word in _PLACES), len(distinct) - 1 if "last" in words else None)
     if number is not None:
         named = {distinct[number]} if 0 <= number < len(distinct) else set()
         return tuple(option for option in choice.options if option.objects[open_slots[0]] in named)

@@ -13,87 +13,40 @@ LONGEST_UTTERANCE = 40
 
 _WORD = re.compile(r"[\w'-]+|<\||\|>")
 _STOP = re.compile(r"s+t+o+p+|(?:stopp?|halt|hold|paus|freez|wait|stay|abort|cancel)(?:s|e|ed|ing)?|whoa|don't|quit")
-_TOLD_QUESTIONS = frozenset(
-    ["why", "what", "what's", "when", "where", "how", "who", "which", "did", "have", "has", "had"]
-)
 
-DETERMINERS = frozenset(["the", "a", "an", "this", "that", "these", "those", "my", "your"])
-PRONOUNS = frozenset({"it"})
-ANY_THING = frozenset(["one", "thing", "object", "item", "ones", "things", "objects", "items"])
-OTHERS = frozenset({"other", "another"})
-IGNORED = frozenset(
-    [
-        "please",
-        "now",
-        "then",
-        "could",
-        "you",
-        "can",
-        "would",
-        "will",
-        "robot",
-        "and",
-        "go",
-        "ahead",
-        "just",
-        "also",
-        "i",
-        "want",
-        "to",
-        "me",
-        "us",
-        "okay",
-        "ok",
-        "so",
-        "let's",
-        "try",
-        "again",
-        "first",
-        "well",
-        "hey",
-        "hi",
-        "hello",
-        "should",
-        "need",
-    ]
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TOLD_QUESTIONS = _words("why what what's when where how who which did have has had")
+
+DETERMINERS = _words("the a an this that these those my your")
+PRONOUNS = _words("it")
+ANY_THING = _words("one thing object item ones things objects items")
+OTHERS = _words("other another")
+IGNORED = _words(
+    "please now then could you can would will robot and go ahead just also i want to me us okay ok so let's try again "
+    "first well hey hi hello should need"
 )
-YES = frozenset(
-    [
-        "yes",
-        "y",
-        "yeah",
-        "yep",
-        "yup",
-        "ok",
-        "okay",
-        "sure",
-        "correct",
-        "right",
-        "confirm",
-        "confirmed",
-        "do",
-        "go",
-        "affirmative",
-        "please",
-    ]
-)
-NO = frozenset(["no", "n", "nope", "nah", "not", "wrong", "negative", "never", "nevermind"])
-RESUME = frozenset(["resume", "continue", "proceed", "unpause"])
+YES = _words("yes y yeah yep yup ok okay sure correct right confirm confirmed do go affirmative please")
+NO = _words("no n nope nah not wrong negative never nevermind")
+RESUME = _words("resume continue proceed unpause")
 
 VERBS = MappingProxyType(
     {
-        **dict.fromkeys(["pick", "grab", "take", "get", "lift", "grasp", "fetch", "raise"], "pick"),
-        **dict.fromkeys(["move", "put", "place", "bring", "push", "set", "carry", "lay", "drag"], "move"),
+        **dict.fromkeys(_words("pick grab take get lift grasp fetch raise"), "pick"),
+        **dict.fromkeys(_words("move put place bring push set carry lay drag"), "move"),
     }
 )
 """Verb -> the one word for all that mean the same; a verb that is not here means itself."""
 
 LINKS = MappingProxyType(
     {
-        **dict.fromkeys(["near", "by", "beside", "alongside", "next-to", "close-to"], "near"),
-        **dict.fromkeys(["on", "onto", "upon", "on-top-of"], "on"),
-        **dict.fromkeys(["in", "into", "inside"], "in"),
-        **{word: word for word in ["to", "from", "under", "behind", "with", "between", "before", "above", "over"]},
+        **dict.fromkeys(_words("near by beside alongside next-to close-to"), "near"),
+        **dict.fromkeys(_words("on onto upon on-top-of"), "on"),
+        **dict.fromkeys(_words("in into inside"), "in"),
+        **{word: word for word in _words("to from under behind with between before above over")},
     }
 )
 """What stands between two things -> the one word for all that mean the same."""
