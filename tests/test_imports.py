@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "processes", "settings_record", "types"}
+_ROOT_MODULES = {"errors", "page_server", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "page_server": {"errors"},
     "processes": {"errors"},
     "settings_record": {"errors"},
     "tokens": _ROOT_MODULES,
@@ -160,7 +161,7 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import vlm_qsft",
-        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.processes, vlm_qsft.settings_record",
+        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.page_server, vlm_qsft.processes, vlm_qsft.settings_record",
         "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
         "import vlm_qsft.control",
         "import vlm_qsft.cli.main",
@@ -173,7 +174,7 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "inspect", "bench", "doctor"],
+    ["", "demo", "record", "convert", "label", "validate", "train", "evaluate", "chat", "inspect", "bench", "doctor"],
     ids=lambda name: name or "qsft",
 )
 def test_help_answers_within_half_a_second_of_processor_time(command: str) -> None:

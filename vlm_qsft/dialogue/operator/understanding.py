@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from vlm_qsft.dialogue.operator.instruction_book import InstructionBook, Template
 from vlm_qsft.dialogue.operator.utterance import Phrase, Utterance, read_utterance
-from vlm_qsft.dialogue.operator.words import split_utterance
+from vlm_qsft.dialogue.operator.words import COURTESY, DETERMINERS, split_utterance
 
 MOST_OPTIONS = 8
 """Things that a question lists."""
@@ -27,7 +27,7 @@ class Understood:
         template: of it.
         objects: that fill it.
         text: as it goes to the controller.
-        is_literal: the operator said it in these very words.
+        is_literal: the operator said it in these very words, courtesy aside.
     """
 
     template: Template
@@ -83,8 +83,9 @@ def understand(
     for phrase, candidates in zip(phrases, found, strict=True):
         if not candidates:
             return NotUnderstood(_not_there(phrase, pool, is_known=objects is not None, has_last=last is not None))
+    said = [word for word in words if word not in COURTESY]
     options = [
-        Understood(template, combination, text := book.text(template, combination), words == split_utterance(text))
+        Understood(template, combination, text := book.text(template, combination), said == split_utterance(text))
         for combination in product(*found)
         if len(set(combination)) == len(combination)
     ]
@@ -97,18 +98,6 @@ def understand(
 
 def narrowed(choice: Choice, words: list[str]) -> tuple[Understood, ...]:
     """Return the options of a choice that an answer leaves: by their words, or by their number in the question."""
-    places = {
-        "first": 0,
-        "1": 0,
-        "former": 0,
-        "second": 1,
-        "2": 1,
-        "latter": 1,
-        "third": 2,
-        "3": 2,
-        "fourth": 3,
-        "4": 3,
-    }
     asked = {word for word in words if any(word in option.text.split() for option in choice.options)}
     open_slots = [slot for slot in range(choice.options[0].template.n_slots) if len(_of_slot(choice, slot)) > 1]
     distinct = _of_slot(choice, open_slots[0])
@@ -182,7 +171,12 @@ def _not_there(phrase: Phrase, pool: Sequence[str], *, is_known: bool, has_last:
             "The thing before is not here any more." if has_last else "I do not know what 'it' is: nothing was named."
         )
     where = "On the table I know of" if is_known else "I was trained with"
-    return f"I know of no {' '.join(sorted(phrase.words)) or 'other thing'} here. {where} {listed(pool)}."
+    return f"I know of no '{_without_article(phrase)}' here. {where} {listed(pool)}."
+
+
+def _without_article(phrase: Phrase) -> str:
+    words = phrase.text.split()
+    return " ".join(words[1:] if words[0] in DETERMINERS else words)
 
 
 def _question(template: Template, found: list[list[str]], *, is_known: bool) -> str:

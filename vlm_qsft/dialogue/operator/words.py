@@ -29,6 +29,7 @@ IGNORED = _words(
     "please now then could you can would will robot and go ahead just also i want to me us okay ok so let's try again "
     "first well hey hi hello should need"
 )
+COURTESY = _words("please now then robot okay ok")
 YES = _words("yes y yeah yep yup ok okay sure correct right confirm confirmed do go affirmative please")
 NO = _words("no n nope nah not wrong negative never nevermind")
 RESUME = _words("resume continue proceed unpause")
