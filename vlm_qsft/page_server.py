@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import secrets
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,6 +71,11 @@ class PageServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Return where the page is."""
         return f"http://{self.hosts[0]}/{self.token}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that left in the middle of an answer; anything else keeps its traceback."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def serve_until_over(self) -> None:
         """Answer requests until `is_over`."""

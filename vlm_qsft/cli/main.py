@@ -27,6 +27,7 @@ COMMANDS = {
     "validate": "check a data set before training: errors, warnings, a report with pictures",
     "train": "train a behavior policy, or the likelihood model of Q-SFT on top of one",
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
+    "chat": "talk with a language model, play a text game, tell the simulated robot what to do",
     "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
     "bench": "measure the reader, a training step, a decision or a conversion",
     "doctor": "say what this machine has and what is missing",

@@ -66,20 +66,21 @@ def _config(file: GgufFile, *, is_tied: bool) -> LlamaConfig:
     def number(name: str) -> Any:
         return file.value(f"llama.{name}")
 
-    return LlamaConfig(
-        vocab_size=number("vocab_size"),
-        hidden_size=number("embedding_length"),
-        intermediate_size=number("feed_forward_length"),
-        num_hidden_layers=number("block_count"),
-        num_attention_heads=number("attention.head_count"),
-        num_key_value_heads=number("attention.head_count_kv"),
-        max_position_embeddings=number("context_length"),
-        rms_norm_eps=number("attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": number("rope.freq_base")},
-        tie_word_embeddings=is_tied,
-        bos_token_id=file.value("tokenizer.ggml.bos_token_id"),
-        eos_token_id=file.value("tokenizer.ggml.eos_token_id"),
-    )
+    fields = {
+        "vocab_size": number("vocab_size"),
+        "hidden_size": number("embedding_length"),
+        "intermediate_size": number("feed_forward_length"),
+        "num_hidden_layers": number("block_count"),
+        "num_attention_heads": number("attention.head_count"),
+        "num_key_value_heads": number("attention.head_count_kv"),
+        "max_position_embeddings": number("context_length"),
+        "rms_norm_eps": number("attention.layer_norm_rms_epsilon"),
+        "rope_parameters": {"rope_type": "default", "rope_theta": number("rope.freq_base")},
+        "tie_word_embeddings": is_tied,
+        "bos_token_id": file.value("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": file.value("tokenizer.ggml.eos_token_id"),
+    }
+    return LlamaConfig(**fields)
 
 
 def _place(name: str, file: GgufFile) -> str:

@@ -73,6 +73,7 @@ def load_language_model(
         UnknownName: a GGUF file of another architecture or kind of tokenizer.
         InvalidSetting: not there, incomplete, or without a chat template.
     """
+    model: Any
     if source is None or source.endswith(".gguf"):
         file = GgufFile(packaged_model_path() if source is None else Path(source))
         name = "SmolLM2-135M-Instruct" if source is None else str(file.value("general.name"))

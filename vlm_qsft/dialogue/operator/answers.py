@@ -128,9 +128,8 @@ def plan(status: ControllerStatus) -> str:
         return "Nothing: I have no instruction."
     if status.decision is None:
         return f"I have '{status.instruction}' and have not decided on a move yet."
-    moves = ", ".join(
-        _dimension(status.decision, status.action_names, number) for number in range(_n_dimensions(status))
-    )
+    numbers = range(status.decision.action.shape[1])
+    moves = ", ".join(_dimension(status.decision, status.action_names, number) for number in numbers)
     return f"For '{status.instruction}' my last decision was: {moves}.{_value_sentence(status)}"
 
 
