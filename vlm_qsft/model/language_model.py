@@ -33,7 +33,7 @@ class LanguageModel:
 
     name: str
     model: Any
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     context_length: int
 
 
