@@ -36,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": _TO_TRAINING,
     "policy": {*_ROOT_MODULES, "images", "tokens", "model", "qsft"},
     "control": {*_ROOT_MODULES, "policy"},
-    "dialogue": {*_TO_TRAINING, "training", "control"},  # control: an operator talks about its states and faults
+    # control: an operator talks about its states and faults
+    "dialogue": {*_TO_TRAINING, "training", "policy", "control"},
 }
 ANYTHING = {"report", "cli"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
@@ -46,7 +47,13 @@ DATASETS = {*_ROOT_MODULES, "data", "images"}
 CONFINED: dict[str, tuple[str, ...]] = {
     "mujoco": ("sim/qsft_sim", "tests/sim"),
     "cv2": ("vlm_qsft/images.py", "tests"),
-    "transformers": ("vlm_qsft/model", "vlm_qsft/training", "tests", "benchmarks"),
+    "transformers": (
+        "vlm_qsft/model",
+        "vlm_qsft/training",
+        "vlm_qsft/policy/logits_processor.py",
+        "tests",
+        "benchmarks",
+    ),
     "lerobot": ("plugins", "tests", "benchmarks"),  # the benchmark of our reader measures it
     "rclpy": ("ros2_ws",),
     # The benchmark of the converters measures it where it is installed.

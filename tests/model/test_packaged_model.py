@@ -41,7 +41,7 @@ def test_what_the_package_brings_is_read_whole(packaged: LanguageModel, tokenize
     assert packaged.context_length == 8192
     assert len(tokenizer) == 49_152
     assert tokenizer.convert_tokens_to_ids(MARKS) == [1, 2, 0, 3, 5, 13, 16]
-    assert tokenizer.tokenize("It costs 1234 €.") == ["It", "Ġcosts", "Ġ", "1", "2", "3", "4", "Ġâ", "Ĥ", "¬", "."]
+    assert tokenizer.tokenize("It costs 1234 €.") == ["It", "Ġcosts", "Ġ", "1", "2", "3", "4", "ĠâĤ¬", "."]
 
 
 @settings(max_examples=200, deadline=None)

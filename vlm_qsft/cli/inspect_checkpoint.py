@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vlm_qsft.cli.policy_loading import chosen_settings
 from vlm_qsft.cli.table import table
-from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
+from vlm_qsft.model.checkpoint import load_checkpoint
+from vlm_qsft.model.scorer_folder import ROLES
 from vlm_qsft.policy import POLICY_FILE
 from vlm_qsft.settings_record import flat
 

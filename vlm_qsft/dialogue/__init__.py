@@ -4,11 +4,11 @@ from vlm_qsft.dialogue.chat_template import ChatRenderer
 from vlm_qsft.dialogue.conversation import Conversation, Message, conversation_from_texts
 from vlm_qsft.dialogue.hugging_face import from_hugging_face, to_hugging_face
 from vlm_qsft.dialogue.logs import read_conversations, write_conversations
-from vlm_qsft.dialogue.packing import PackedRow, pack, packed_row, visible
+from vlm_qsft.dialogue.packing import PackedRows, pack, packed_rows
 from vlm_qsft.dialogue.rendering import PlainRenderer, Renderer, prompt_tokens, tokenize
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tokenized import TokenizedConversation
-from vlm_qsft.dialogue.tokenizers import CharacterTokenizer, TextTokenizer
+from vlm_qsft.dialogue.tokenizers import CharacterTokenizer, PieceTokenizer, TextTokenizer
 from vlm_qsft.dialogue.transitions import TokenTransitions, token_transitions
 
 __all__ = [
@@ -16,7 +16,8 @@ __all__ = [
     "ChatRenderer",
     "Conversation",
     "Message",
-    "PackedRow",
+    "PackedRows",
+    "PieceTokenizer",
     "PlainRenderer",
     "Renderer",
     "RewardScale",
@@ -26,12 +27,11 @@ __all__ = [
     "conversation_from_texts",
     "from_hugging_face",
     "pack",
-    "packed_row",
+    "packed_rows",
     "prompt_tokens",
     "read_conversations",
     "to_hugging_face",
     "token_transitions",
     "tokenize",
-    "visible",
     "write_conversations",
 ]

@@ -1,4 +1,4 @@
-"""Packing: several conversations in one row of tokens, none of which sees another."""
+"""Packing: several contexts in one row of tokens, none of which sees another."""
 
 from __future__ import annotations
 
@@ -7,47 +7,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
-from vlm_qsft.dialogue.tokenized import TokenizedConversation
 from vlm_qsft.errors import ShapeMismatch
-
-PADDING = -1
-"""The context of what fills up a row."""
+from vlm_qsft.model.text_inputs import PADDING
 
 
 @dataclass(frozen=True)
-class PackedRow:
-    """One row.
+class PackedRows:
+    """Rows of contexts.
 
     Attributes:
-        token_ids: of the conversations one after the other; 0 where the row is filled up.
-        context: a number of its own for every context of every conversation; `PADDING` where the row is filled up.
+        token_ids: of the contexts one after the other; 0 where a row is filled up.
+        context: a number of its own for every context of a row; `PADDING` where the row is filled up.
         position: of each token in its context, from 0.
-        members: the conversations, by their number in what was packed.
-        offset: index of the first token of each member.
+        row: of each context, in the order in which they were given.
+        offset: index in its row of the first token of each context.
     """
 
-    token_ids: Int64[np.ndarray, " place"]
-    context: Int64[np.ndarray, " place"]
-    position: Int64[np.ndarray, " place"]
-    members: tuple[int, ...]
-    offset: tuple[int, ...]
+    token_ids: Int64[np.ndarray, "row place"]
+    context: Int64[np.ndarray, "row place"]
+    position: Int64[np.ndarray, "row place"]
+    row: Int64[np.ndarray, " context"]
+    offset: Int64[np.ndarray, " context"]
 
 
 def pack(lengths: Sequence[int], *, length: int) -> list[tuple[int, ...]]:
-    """Return which conversations share a row: each goes, the longest first, to the row with most room, or a new one.
+    """Return which contexts share a row: each goes, the longest first, to the row with most room, or a new one.
 
     Args:
-        lengths: tokens of every conversation.
+        lengths: tokens of every context.
         length: places of a row.
 
     Raises:
-        ShapeMismatch: a conversation is longer than a row.
+        ShapeMismatch: a context is longer than a row.
     """
     if lengths and max(lengths) > length:
         raise ShapeMismatch(
-            f"A conversation has {max(lengths)} tokens, a row has room for {length}: make the rows longer, or let the "
+            f"A context has {max(lengths)} tokens, a row has room for {length}: make the rows longer, or let the "
             "policy forget earlier turns (context_turns)."
         )
     rows: list[list[int]] = []
@@ -61,33 +58,27 @@ def pack(lengths: Sequence[int], *, length: int) -> list[tuple[int, ...]]:
     return [tuple(row) for row in rows]
 
 
-def packed_row(conversations: Sequence[TokenizedConversation], members: Sequence[int], *, length: int) -> PackedRow:
-    """Return the row of some conversations; see `pack`."""
-    token_ids = np.zeros(length, np.int64)
-    context = np.full(length, PADDING, np.int64)
-    position = np.zeros(length, np.int64)
-    offsets: list[int] = []
-    begin = n_contexts = 0
-    for member in members:
-        conversation = conversations[member]
-        place = slice(begin, begin + len(conversation))
-        token_ids[place] = conversation.token_ids
-        context[place] = conversation.context + n_contexts
-        starts = np.flatnonzero(np.diff(conversation.context, prepend=-1))
-        position[place] = np.arange(len(conversation)) - np.repeat(starts, np.diff(starts, append=len(conversation)))
-        offsets.append(begin)
-        begin += len(conversation)
-        n_contexts += int(conversation.context[-1]) + 1
-    return PackedRow(token_ids, context, position, tuple(members), tuple(offsets))
+def packed_rows(contexts: Sequence[Int64[np.ndarray, " _"]], *, length: int = 0) -> PackedRows:
+    """Return the rows of some contexts, as few as `pack` needs, cut to the longest of them.
 
-
-def visible(context: Int64[np.ndarray, "*batch place"]) -> Bool[np.ndarray, "*batch place place"]:
-    """Return which places each place sees: the earlier ones of its context, and itself.
-
-    Padding sees itself alone: a row of an attention mask without any place gives no number.
+    Args:
+        contexts: the tokens of each.
+        length: places of a row; the longest context where that is more.
     """
-    length = context.shape[-1]
-    earlier = np.tri(length, dtype=bool)
-    same = context[..., :, None] == context[..., None, :]
-    alone = np.eye(length, dtype=bool)
-    return np.where((context == PADDING)[..., :, None], alone, same & earlier)
+    lengths = [len(context) for context in contexts]
+    members = pack(lengths, length=max(length, *lengths))
+    width = max(sum(lengths[member] for member in row) for row in members)
+    token_ids = np.zeros((len(members), width), np.int64)
+    context = np.full((len(members), width), PADDING, np.int64)
+    position = np.zeros((len(members), width), np.int64)
+    row_of, offset = np.zeros(len(contexts), np.int64), np.zeros(len(contexts), np.int64)
+    for row, numbers in enumerate(members):
+        begin = 0
+        for order, number in enumerate(numbers):
+            place = slice(begin, begin + lengths[number])
+            token_ids[row, place] = contexts[number]
+            context[row, place] = order
+            position[row, place] = np.arange(lengths[number])
+            row_of[number], offset[number] = row, begin
+            begin += lengths[number]
+    return PackedRows(token_ids, context, position, row_of, offset)

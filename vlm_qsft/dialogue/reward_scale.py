@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vlm_qsft.data.return_mapping import ReturnMapping
 from vlm_qsft.errors import InvalidSetting
 
 
@@ -53,9 +54,13 @@ class RewardScale:
             gamma: discount per turn.
             is_last: True where the conversation terminated with this action text.
         """
-        share = np.where(is_last, 1.0, 1.0 - gamma)
-        return (reward - share * self.low) / (self.high - self.low)
+        return self._mapping.rewards(reward, is_last, gamma)
 
     def unscaled_value(self, value: float) -> float:
         """Return a value in the task's own unit."""
-        return self.low + value * (self.high - self.low)
+        return float(self._mapping.raw_returns(np.array([value]))[0])
+
+    @property
+    def _mapping(self) -> ReturnMapping:
+        span = self.high - self.low
+        return ReturnMapping(scale=1.0 / span, offset=-self.low / span)

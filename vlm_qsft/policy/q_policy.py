@@ -11,10 +11,11 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting, NotFinite
-from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
-from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
+from vlm_qsft.model import Checkpoint, ModelInputs, RobotScorer, inputs_from_observation, renormalise_bins
+from vlm_qsft.policy.decoding import choose_decoding
+from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
+from vlm_qsft.qsft import behavior_value, log_likelihood_ratio
 from vlm_qsft.types import Decision, Observation
 
 NAN = float("nan")
@@ -109,7 +110,7 @@ class QPolicy:
         chosen: list[Tensor] = []
         for _ in range(spec.n_tokens):
             token = self._decoding.step(state, previous)
-            distribution = self._extract(token)
+            distribution = next_distribution(token, self.settings)
             previous = torch.multinomial(distribution.exp(), 1, generator=self._generator)[:, 0]
             said.append(token)
             distributions.append(distribution)
@@ -127,20 +128,6 @@ class QPolicy:
             value=self._value(log_p, log_pi),
             entropy=float(torch.special.entr(probabilities).sum(-1).mean()),
             latency_s=time.perf_counter() - begin_s,
-        )
-
-    def _extract(self, token: TokenLogProbs) -> Float32[Tensor, "1 n_bins"]:
-        settings = self.settings
-        if settings.extraction == "sft":
-            assert token.log_pi is not None
-            return sft(token.log_pi, temperature=settings.temperature, support=settings.support)
-        assert token.log_p is not None
-        return EXTRACTIONS[settings.extraction](
-            token.log_p,
-            token.log_pi,
-            inverse_temperature=settings.inverse_temperature,
-            temperature=settings.temperature,
-            support=settings.support,
         )
 
     def _complete(
@@ -163,7 +150,7 @@ class QPolicy:
         return value
 
 
-def _on(scorer: TokenScorer | None, device: torch.device) -> TokenScorer | None:
+def _on(scorer: RobotScorer | None, device: torch.device) -> RobotScorer | None:
     return None if scorer is None else scorer.to(device).eval()
 
 

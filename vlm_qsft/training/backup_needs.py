@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from vlm_qsft.errors import UnknownName
-from vlm_qsft.qsft import BACKUPS, REMAINDERS
+from vlm_qsft.qsft import BACKUPS, REMAINDERS, Remainder
 from vlm_qsft.training.settings import TrainSettings
 
 
-def backup_needs(settings: TrainSettings) -> frozenset[str]:
-    """Return the fields of `BackupInputs` that the backup reads.
+def backup_needs(settings: TrainSettings, n_tokens: int) -> frozenset[str]:
+    """Return the fields of `BackupInputs` that the backup reads for actions of so many tokens.
 
     Raises:
         UnknownName: no such backup or remainder.
@@ -17,8 +19,7 @@ def backup_needs(settings: TrainSettings) -> frozenset[str]:
         raise UnknownName("backup", settings.backup, BACKUPS)
     if settings.remainder not in REMAINDERS:
         raise UnknownName("remainder", settings.remainder, REMAINDERS)
-    backup = BACKUPS[settings.backup]
-    return backup.needs_uniform if settings.remainder == "uniform" else backup.needs
+    return BACKUPS[settings.backup].needed(cast(Remainder, settings.remainder), n_tokens)
 
 
 def needs_target_network(needs: frozenset[str]) -> bool:
@@ -31,9 +32,9 @@ def value_needs_behavior(settings: TrainSettings) -> bool:
     return settings.remainder == "uniform"
 
 
-def needs_whole_distribution(settings: TrainSettings) -> bool:
+def needs_whole_distribution(settings: TrainSettings, n_tokens: int) -> bool:
     """Return whether log pi_phi of every bin is needed, not of the logged one alone."""
-    return value_needs_behavior(settings) or bool(backup_needs(settings) & {"log_pi", "log_pi_next"})
+    return value_needs_behavior(settings) or bool(backup_needs(settings, n_tokens) & {"log_pi", "log_pi_next"})
 
 
 def horizon(settings: TrainSettings, chunk: int) -> int:
