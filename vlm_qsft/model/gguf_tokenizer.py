@@ -1,6 +1,8 @@
 """The byte-level tokenizer of a GGUF file, rebuilt from the tokens, merges and token types that it lists.
 
 transformers has a conversion of its own, which for this kind splits digits otherwise than the model was trained on.
+Bytes for which a model has no token are lost, as with its own tokenizer: SmolLM2 lacks six control characters and the
+first byte of planes that hold no character yet.
 """
 
 from __future__ import annotations
