@@ -23,8 +23,9 @@ PERIOD_S = 1 / CONTROL_HZ
 LONGEST_AGE_S = 2.5 * PERIOD_S
 _PLACE_AXES = ("x", "y", "z")
 _TURN_AXES = ("roll", "pitch", "yaw")
-# One control step reaches its goal whatever the speed before: the environment itself joins the steps smoothly.
-_UNHURRIED = 100.0
+# One control step reaches its goal whatever the speed before, but for the way of braking, which is far below what
+# counts as arrived: the environment itself joins the steps smoothly.
+_UNLIMITED = 1e7
 _FROZEN_MOTION_M = 0.02
 
 
@@ -46,7 +47,7 @@ def tool_controller(*, action_dim: int, cameras: tuple[str, ...], chunk: int, mi
     for axis in turns:
         most = float(TOOL_TURN_RAD[_TURN_AXES.index(axis)])
         axes.append(_axis(axis, "rad", -most, most, TURN_SCALE_RAD))
-    axes.append(AxisLimits("gripper", "1", -1.0, 1.0, 20.0, 400.0, goal_jump=3.0, measurement_jump=3.0))
+    axes.append(AxisLimits("gripper", "1", -1.0, 1.0, 20.0, _UNLIMITED, goal_jump=3.0, measurement_jump=3.0))
     actions = [
         AxisAction(axis, f"d{axis}", "delta_from_goal", scale=TURN_SCALE_RAD if axis in turns else MOVE_SCALE_M)
         for axis in (*_PLACE_AXES, *turns)
@@ -92,7 +93,7 @@ def _axis(name: str, unit: str, lower: float, upper: float, per_step: float) -> 
         lower,
         upper,
         velocity=per_step / PERIOD_S,
-        acceleration=_UNHURRIED,
+        acceleration=_UNLIMITED,
         goal_jump=2.2 * per_step,  # from a goal that was not quite reached
         measurement_jump=per_step,  # the arm swings
         measurement_tolerance=per_step,
