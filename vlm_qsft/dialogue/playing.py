@@ -17,7 +17,7 @@ from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState, TextReader
 
 LONGEST_ACTION = 64
-"""Tokens after which an action text is handed to the task as it is, without an end."""
+"""Tokens of the longest action text: far more than any task's."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def play_games(
     *,
     purpose: int,
     seed: int,
+    longest_action: int = LONGEST_ACTION,
 ) -> list[GameResult]:
     """Play some games and return how they ended, in their order.
 
@@ -66,6 +67,7 @@ def play_games(
         games: their numbers; each has its own random generator, whatever it is played together with.
         purpose: `TUNING` or `EVALUATION`.
         seed: of the policy's draws.
+        longest_action: tokens after which an action text is handed to the task as it is, without an end.
     """
     sampler = torch.Generator().manual_seed(int(np.random.default_rng([seed, games[0]]).integers(2**62)))
     playing = [_begun(text_format.task, number, purpose) for number in games]
@@ -81,7 +83,7 @@ def play_games(
             [*([game.last_token] if carries_on else []), *_observed(text_format, game.observation)] for game in playing
         ]
         said = reader.read(state, *_padded(chunks))
-        texts = _speak(reader, state, said, settings, text_format, sampler)
+        texts = _speak(reader, state, said, settings, text_format, sampler, longest_action=longest_action)
         still: list[int] = []
         for row, (game, tokens) in enumerate(zip(playing, texts, strict=True)):
             result = game.task.step(text_format.renderer.text_of(tokens))
@@ -125,6 +127,8 @@ def _speak(
     settings: PolicySettings,
     text_format: TextFormat,
     sampler: torch.Generator,
+    *,
+    longest_action: int,
 ) -> list[list[int]]:
     """Draw one action text per game; its last token is drawn but not read yet."""
     texts: list[list[int]] = []
@@ -138,7 +142,7 @@ def _speak(
         for row, token in enumerate(drawn[:, 0].tolist()):
             if speaking[row]:
                 texts[row].append(token)
-                if text_format.renderer.is_end(token) or len(texts[row]) == LONGEST_ACTION:
+                if text_format.renderer.is_end(token) or len(texts[row]) == longest_action:
                     speaking[row] = False
         if not speaking.any():
             return texts
