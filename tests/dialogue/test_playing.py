@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from vlm_qsft.dialogue import Conversation, Message
-from vlm_qsft.dialogue.checkpoint import TextCheckpoint
+from vlm_qsft.dialogue import ChatRenderer, Conversation, Message
+from vlm_qsft.dialogue.checkpoint import TextCheckpoint, load_text_checkpoint
 from vlm_qsft.dialogue.evaluation import BLOCK, evaluate_text, summarise_returns
+from vlm_qsft.dialogue.phases import train_text_behavior
 from vlm_qsft.dialogue.playing import GameResult, play_games
+from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.rendering import prompt_tokens
 from vlm_qsft.dialogue.tasks import EVALUATION, TUNING, game_generator, language_task, play
 from vlm_qsft.dialogue.text_format import TextFormat
@@ -22,6 +27,10 @@ from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
 from vlm_qsft.policy import PolicySettings
 from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.text_reader import ReaderState, TextReader
+from vlm_qsft.training.settings import TrainSettings
+
+from .test_chat_template import chat_tokenizer
 
 LONGEST = 5
 GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=5.0, support=0.0)
@@ -147,3 +156,34 @@ def test_the_summary_states_mean_interval_and_normalised_score() -> None:
     assert summary.interval == pytest.approx((-4.0 - half, -4.0 + half))
     assert summary.score == pytest.approx(50 + 50 * 0.12 / 2.18)
     assert (summary.success_rate, summary.mean_turns) == (0.5, 4.5)
+
+
+def test_a_language_model_with_a_chat_template_is_trained_stored_and_played(tmp_path: Path) -> None:
+    """What it is asked in a game is what `prompt_tokens` renders of the conversation, marks and all."""
+    tokenizer = chat_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig.from_dict({**sizes, "num_attention_heads": 2})).save_pretrained(tmp_path / "lm")
+    tokenizer.save_pretrained(tmp_path / "lm")
+    record_dialogue(tmp_path / "logs", DialogueRecordingSettings("wordle", 8))
+    settings = TrainSettings(steps=2, batch_size=2, eval_every=2, save_every=2, validation_fraction=0.2, device="cpu")
+    source = TextModelSettings(source=str(tmp_path / "lm"), lora_rank=2)
+    policy = train_text_behavior(tmp_path / "logs", source, settings, tmp_path / "run")
+    made = load_text_checkpoint(policy, "cpu")
+    assert isinstance(made.text_format.renderer, ChatRenderer) and made.text_format.n_words == len(tokenizer)
+
+    class Recorder(TextReader):
+        seen: ClassVar[list[int]] = []
+
+        def read(self, state: ReaderState, token_ids: Tensor, is_token: Tensor) -> TokenLogProbs:
+            self.seen.extend(token_ids[is_token].tolist())
+            return super().read(state, token_ids, is_token)
+
+    sft = PolicySettings("sft", 1.0, 0.0, 0.0)
+    reader = Recorder(made.behavior, None, sft)
+    play_games(reader, sft, made.text_format, range(1), purpose=TUNING, seed=0, longest_action=2)
+    first = language_task("wordle").reset(game_generator("wordle", TUNING, 0))
+    asked = prompt_tokens(Conversation((Message("environment", first),)), made.text_format.renderer).tolist()
+    assert Recorder.seen[: len(asked)] == asked
+    rest = tokenizer.decode(Recorder.seen)
+    assert rest.count("<|im_start|>assistant\n") == 6 and rest.count("<|im_start|>user\n") == 6

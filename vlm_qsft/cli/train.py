@@ -48,7 +48,11 @@ def build_parser() -> CommandParser:
         default=argparse.SUPPRESS,
         help=f"one of {', '.join(PRESETS)} (default: demo)",
     )
-    parser.add_argument("--source", help="hub name or folder of an image-text-to-text model, instead of the small one")
+    parser.add_argument(
+        "--source",
+        help="hub name or folder of a model of transformers, instead of the small one: image-text-to-text for robots, "
+        "causal with a chat template for conversations",
+    )
     parser.add_argument("--allow-download", action="store_true", help="fetch --source from the hub")
     parser.add_argument(
         "--gripper",

@@ -11,6 +11,7 @@ from vlm_qsft.cli.settings_flags import with_flags
 from vlm_qsft.dialogue.phases import task_of, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recipes import recipe
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.text_settings import TextModelSettings
 
 TEXT_MODEL_FLAGS = ("width", "layers", "lora_rank")
 ROBOT_FLAGS = ("augmentation", "colour_jitter", "n_bins", "strategy", "chunk", "family", "channels", "preset")
@@ -42,11 +43,10 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
         if settings.method == of_task.q.method:
             store_choice(policy, of_task.policy)
         return policy
-    model = with_flags(of_task.model, arguments, TEXT_MODEL_FLAGS)
-    if arguments.source is not None:
-        raise InvalidSetting(
-            "--source: language models of your own are trained from Python (dialogue.phases), with a chat template."
-        )
+    own = TextModelSettings(source=arguments.source, allow_download=arguments.allow_download)
+    if arguments.source is not None and (hasattr(arguments, "width") or hasattr(arguments, "layers")):
+        raise InvalidSetting("--width and --layers belong to the small model, not to --source.")
+    model = with_flags(of_task.model if arguments.source is None else own, arguments, TEXT_MODEL_FLAGS)
     return train_text_behavior(
         arguments.data,
         model,

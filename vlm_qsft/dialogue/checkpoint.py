@@ -64,6 +64,7 @@ def save_text_checkpoint(
         behavior=behavior,
         q_model=q_model,
         documents={FORMAT_NAME: text_format.to_json()},
+        write_more=text_format.save_files,
         metadata=metadata,
     )
 

@@ -19,6 +19,7 @@ from vlm_qsft.errors import CheckpointError, InvalidSetting
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_settings import TextModelSettings
+from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
 from vlm_qsft.training.backup_needs import backup_needs, needs_target_network, uses_n_steps
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
 from vlm_qsft.training.critic_trainer import q_trainer, value_model
@@ -72,11 +73,11 @@ def train_text_behavior(
 
     def train(policy: Path) -> None:
         conversations = list(read_conversations(logs))
-        text_format = TextFormat.fit(asked["data"]["task"], conversations)
+        text_format = _format(asked["data"]["task"], model_settings, conversations)
         table = read_text_table(conversations, text_format, horizon=None)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
-        scorer = build_text_scorer(model_settings, n_words=text_format.tokenizer.n_tokens)
+        scorer = build_text_scorer(model_settings, n_words=text_format.n_words)
         source = TextSource(table)
         device = resolve_device(train_settings.device)
         trainer = BehaviorTrainer(
@@ -211,3 +212,10 @@ def task_of(logs: Path, task: str | None) -> str:
     if task is None and recorded is None:
         raise InvalidSetting(f"Nothing in {logs} says which language task it is of: give --task.")
     return str(recorded if task is None else task)
+
+
+def _format(task: str, model: TextModelSettings, conversations: Sequence[Conversation]) -> TextFormat:
+    """Return the format of a small model, made of the logs, or that of a language model, which brings its own."""
+    if model.source is None:
+        return TextFormat.fit(task, conversations)
+    return TextFormat.of_chat(task, load_chat_tokenizer(model.source, allow_download=model.allow_download))

@@ -61,6 +61,11 @@ class TextReader:
         self._behavior = behavior if settings.needs_behavior else None
         self._q_model = q_model if settings.needs_q_model else None
 
+    @property
+    def device(self) -> torch.device:
+        """Return where the networks are."""
+        return next(scorer.dummy.weight.device for scorer in (self._behavior, self._q_model) if scorer is not None)
+
     def begin(self, batch: int) -> ReaderState:
         """Return the state of conversations of which nothing was read."""
         return ReaderState(
@@ -72,7 +77,8 @@ class TextReader:
     def read(
         self, state: ReaderState, token_ids: Int64[Tensor, "batch token"], is_token: Bool[Tensor, "batch token"]
     ) -> TokenLogProbs:
-        """Read further tokens and return what the networks say about the next one; see `TextScorer.read`."""
+        """Read further tokens, from any device, and say something about the next one; see `TextScorer.read`."""
+        token_ids, is_token = token_ids.to(self.device), is_token.to(self.device)
         log_pi = log_p = None
         if self._behavior is not None and state.behavior is not None:
             log_pi = renormalise_bins(split_dummy(self._behavior.read(state.behavior, token_ids, is_token)))
