@@ -16,6 +16,8 @@ SUBJECTS = {
     "data": "our reader against LeRobotDataset on the same files",
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
+    "generate": "tokens of the Q-SFT policy through `generate` against plain generation",
+    "language": "Q-SFT, SFT and rivals on language tasks, reduced to half an hour",
     "convert": "reading RLDS, converting Bridge against LeRobot's own writer, memory of a long stream",
 }
 
@@ -25,7 +27,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser("bench", description="Measure, print the result and write it as JSON.")
     subjects = "; ".join(f"{name}: {text}" for name, text in SUBJECTS.items())
     parser.add_argument(
-        "subject", type=one_of("benchmark", SUBJECTS), metavar="{data,train,policy,convert}", help=subjects
+        "subject", type=one_of("benchmark", SUBJECTS), metavar=f"{{{','.join(SUBJECTS)}}}", help=subjects
     )
     parser.add_argument("--out", type=place, help="JSON file (default: runs/bench/SUBJECT.json)")
     return parser

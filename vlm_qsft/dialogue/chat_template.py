@@ -41,6 +41,14 @@ class ChatTokenizer(Protocol):
         """Return the text."""
         ...
 
+    def __len__(self) -> int:
+        """Return the size of the vocabulary."""
+        ...
+
+    def save_pretrained(self, save_directory: Any) -> Any:
+        """Write the tokenizer into a folder."""
+        ...
+
 
 @dataclass(frozen=True)
 class ChatRenderer:

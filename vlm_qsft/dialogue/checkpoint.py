@@ -15,6 +15,9 @@ from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
 from vlm_qsft.model.text_scorer import TextScorer
+from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.policy.text_reader import TextReader
+from vlm_qsft.qsft.critics import CRITICS
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,15 @@ class TextCheckpoint:
     metadata: Mapping[str, Any]
     identity: str
 
+    def reader(self, settings: PolicySettings) -> TextReader:
+        """Return what reads conversations with the networks that the settings need.
+
+        Raises:
+            InvalidSetting: one of them is not there.
+        """
+        is_critic = self.metadata.get("train", {}).get("method", "qsft") in CRITICS
+        return TextReader(self.behavior, self.q_model, settings, is_critic=is_critic)
+
 
 def save_text_checkpoint(
     folder: Path,
@@ -52,6 +64,7 @@ def save_text_checkpoint(
         behavior=behavior,
         q_model=q_model,
         documents={FORMAT_NAME: text_format.to_json()},
+        write_more=text_format.save_files,
         metadata=metadata,
     )
 

@@ -62,6 +62,11 @@ def conversation_files(path: Path) -> list[Path]:
     return files
 
 
+def is_log(path: Path) -> bool:
+    """Tell whether a path is, or was begun as, logged conversations and no data set of a robot."""
+    return (path.is_file() and path.suffix == ".jsonl") or (path / FOLDER).is_dir()
+
+
 def read_conversations(path: Path) -> Iterator[Conversation]:
     """Yield the conversations of a folder of logs or of a JSON Lines file; empty lines are passed over.
 

@@ -19,14 +19,15 @@ from vlm_qsft.errors import CheckpointError, InvalidSetting
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_settings import TextModelSettings
-from vlm_qsft.training.backup_needs import backup_needs, needs_target_network
+from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
+from vlm_qsft.training.backup_needs import backup_needs, needs_target_network, uses_n_steps
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
+from vlm_qsft.training.critic_trainer import q_trainer, value_model
 from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.phase_data import warn_if_nothing_to_learn
 from vlm_qsft.training.phase_run import outcome, run_phase
 from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.settings import TrainSettings, Weights
 from vlm_qsft.training.splits import split_frames
 
@@ -65,18 +66,18 @@ def train_text_behavior(
     asked = {
         "phase": "behavior",
         "weights": weights,
-        "data": {"fingerprint": fingerprint(logs), "task": _task_of(logs, task)},
+        "data": {"fingerprint": fingerprint(logs), "task": task_of(logs, task)},
         "model": model_settings.to_json(),
         "train": train_settings.compared("behavior"),
     }
 
     def train(policy: Path) -> None:
         conversations = list(read_conversations(logs))
-        text_format = TextFormat.fit(asked["data"]["task"], conversations)
+        text_format = _format(asked["data"]["task"], model_settings, conversations)
         table = read_text_table(conversations, text_format, horizon=None)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
-        scorer = build_text_scorer(model_settings, n_words=text_format.tokenizer.n_tokens)
+        scorer = build_text_scorer(model_settings, n_words=text_format.n_words)
         source = TextSource(table)
         device = resolve_device(train_settings.device)
         trainer = BehaviorTrainer(
@@ -141,7 +142,7 @@ def train_text_q(
                 f"{behavior} holds no behavior policy. Give the folder that the behavior phase wrote."
             )
         text_format = checkpoint.text_format.with_gamma(train_settings.gamma)
-        horizon = train_settings.n_step if train_settings.backup == "nstep" else None
+        horizon = train_settings.n_step if uses_n_steps(train_settings) else None
         table = read_text_table(list(read_conversations(logs)), text_format, horizon=horizon)
         warn_if_nothing_to_learn(table.returns, table.episode_success, train_settings.gamma)
         splits = split_frames(table, train_settings, weights="all")
@@ -157,8 +158,8 @@ def train_text_q(
             precision=precision,
             progress=progress,
         )
-        q_model = likelihood_model(checkpoint.behavior, train_settings.remainder)
-        trainer = QTrainer(
+        q_model = value_model(checkpoint.behavior, train_settings)
+        trainer = q_trainer(
             q_model,
             settings=train_settings,
             reward_rule=text_format.scale.name,
@@ -198,8 +199,23 @@ def read_text_table(
     return text_table(tokenized, successes, text_format.scale, gamma=text_format.gamma, horizon=horizon)
 
 
-def _task_of(logs: Path, task: str | None) -> str:
+def task_of(logs: Path, task: str | None) -> str:
+    """Return the language task of logs.
+
+    Args:
+        task: as the user says; None where the logs say it.
+
+    Raises:
+        InvalidSetting: nobody says it.
+    """
     recorded = read_recording(logs).get("settings", {}).get("task") if logs.is_dir() else None
     if task is None and recorded is None:
         raise InvalidSetting(f"Nothing in {logs} says which language task it is of: give --task.")
     return str(recorded if task is None else task)
+
+
+def _format(task: str, model: TextModelSettings, conversations: Sequence[Conversation]) -> TextFormat:
+    """Return the format of a small model, made of the logs, or that of a language model, which brings its own."""
+    if model.source is None:
+        return TextFormat.fit(task, conversations)
+    return TextFormat.of_chat(task, load_chat_tokenizer(model.source, allow_download=model.allow_download))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,14 @@ def write_scorer_folder(
     behavior: TokenScorer[Any] | None,
     q_model: TokenScorer[Any] | None,
     documents: Mapping[str, str],
+    write_more: Callable[[Path], None] | None = None,
     metadata: Mapping[str, Any],
 ) -> None:
     """Write a folder of scorers that is either whole or absent; an older one is replaced.
 
     Args:
         documents: further files by name, their text.
+        write_more: called with the folder while it is made, for what writes itself.
 
     Raises:
         CheckpointError: the scorers differ in what they give, or `folder` holds something that is no checkpoint.
@@ -82,6 +84,8 @@ def write_scorer_folder(
         try:
             for name, text in documents.items():
                 write_durably(partial / name, text.encode())
+            if write_more is not None:
+                write_more(partial)
             write_durably(partial / METADATA_NAME, json.dumps(dict(metadata), indent=2).encode())
             for role, scorer in zip(ROLES, (behavior, q_model), strict=True):
                 if scorer is not None:

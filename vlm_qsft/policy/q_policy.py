@@ -41,10 +41,15 @@ class QPolicy:
                 checkpoint has both, at the price of one more pass. Without it they are NaN there.
 
         Raises:
-            InvalidSetting: the extraction needs a network that the checkpoint lacks.
+            InvalidSetting: the extraction needs a network that the checkpoint lacks, or it holds a critic.
         """
         self.settings = settings
         self.checkpoint = checkpoint
+        method = checkpoint.metadata.get("train", {}).get("method", "qsft")
+        if method != "qsft":
+            raise InvalidSetting(
+                f"{checkpoint.folder} holds a critic ({method}), a rival on text; robots decide by p_theta."
+            )
         self._device = torch.device(device)
         behavior, q_model = (_on(scorer, self._device) for scorer in (checkpoint.behavior, checkpoint.q_model))
         for name, is_needed, scorer in (

@@ -13,6 +13,7 @@ from vlm_qsft.model.action_logits import renormalise_bins, split_dummy
 from vlm_qsft.model.text_scorer import TextMemory, TextScorer
 from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.qsft.critics import likelihood_of_critic, log_values
 
 
 @dataclass
@@ -32,12 +33,25 @@ class ReaderState:
 class TextReader:
     """Asks the networks that the settings need, and no other."""
 
-    def __init__(self, behavior: TextScorer | None, q_model: TextScorer | None, settings: PolicySettings) -> None:
+    def __init__(
+        self,
+        behavior: TextScorer | None,
+        q_model: TextScorer | None,
+        settings: PolicySettings,
+        *,
+        is_critic: bool = False,
+    ) -> None:
         """Choose the networks.
+
+        Args:
+            is_critic: `q_model` is a critic (`qsft.critics`), and stands for the p_theta that its Q gives with pi_phi.
 
         Raises:
             InvalidSetting: the extraction needs a network that is not there.
         """
+        if is_critic and not settings.needs_behavior:
+            raise InvalidSetting(f"The extraction '{settings.extraction}' reads p_theta alone; a critic has none.")
+        self._is_critic = is_critic
         for name, is_needed, scorer in (
             ("behavior policy", settings.needs_behavior, behavior),
             ("likelihood model", settings.needs_q_model, q_model),
@@ -46,6 +60,11 @@ class TextReader:
                 raise InvalidSetting(f"The extraction '{settings.extraction}' needs a {name}; the checkpoint has none.")
         self._behavior = behavior if settings.needs_behavior else None
         self._q_model = q_model if settings.needs_q_model else None
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the networks are."""
+        return next(scorer.dummy.weight.device for scorer in (self._behavior, self._q_model) if scorer is not None)
 
     def begin(self, batch: int) -> ReaderState:
         """Return the state of conversations of which nothing was read."""
@@ -58,10 +77,15 @@ class TextReader:
     def read(
         self, state: ReaderState, token_ids: Int64[Tensor, "batch token"], is_token: Bool[Tensor, "batch token"]
     ) -> TokenLogProbs:
-        """Read further tokens and return what the networks say about the next one; see `TextScorer.read`."""
+        """Read further tokens, from any device, and say something about the next one; see `TextScorer.read`."""
+        token_ids, is_token = token_ids.to(self.device), is_token.to(self.device)
         log_pi = log_p = None
         if self._behavior is not None and state.behavior is not None:
             log_pi = renormalise_bins(split_dummy(self._behavior.read(state.behavior, token_ids, is_token)))
         if self._q_model is not None and state.q_model is not None:
-            log_p = split_dummy(self._q_model.read(state.q_model, token_ids, is_token))
+            logits = self._q_model.read(state.q_model, token_ids, is_token)
+            if self._is_critic and log_pi is not None:
+                log_p = likelihood_of_critic(log_values(logits), log_pi)
+            else:
+                log_p = split_dummy(logits)
         return TokenLogProbs(log_p, log_pi)

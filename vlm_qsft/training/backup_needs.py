@@ -6,6 +6,7 @@ from typing import cast
 
 from vlm_qsft.errors import UnknownName
 from vlm_qsft.qsft import BACKUPS, REMAINDERS, Remainder
+from vlm_qsft.qsft.critics import CRITICS
 from vlm_qsft.training.settings import TrainSettings
 
 
@@ -15,6 +16,8 @@ def backup_needs(settings: TrainSettings, n_tokens: int) -> frozenset[str]:
     Raises:
         UnknownName: no such backup or remainder.
     """
+    if settings.method in CRITICS:
+        return BACKUPS[CRITICS[settings.method].backup].needed("dummy", n_tokens)
     if settings.backup not in BACKUPS:
         raise UnknownName("backup", settings.backup, BACKUPS)
     if settings.remainder not in REMAINDERS:
@@ -29,7 +32,7 @@ def needs_target_network(needs: frozenset[str]) -> bool:
 
 def value_needs_behavior(settings: TrainSettings) -> bool:
     """Return whether the value of a state is read with log pi_phi: `uniform` keeps none in the dummy token."""
-    return settings.remainder == "uniform"
+    return settings.remainder == "uniform" and settings.method not in CRITICS
 
 
 def needs_whole_distribution(settings: TrainSettings, n_tokens: int) -> bool:
@@ -42,4 +45,9 @@ def horizon(settings: TrainSettings, chunk: int) -> int:
 
     An action is a chunk, and what follows an action is the state after all its steps.
     """
-    return max(settings.n_step, chunk) if settings.backup == "nstep" else chunk
+    return max(settings.n_step, chunk) if uses_n_steps(settings) else chunk
+
+
+def uses_n_steps(settings: TrainSettings) -> bool:
+    """Return whether the backup looks `n_step` control steps ahead."""
+    return settings.backup == "nstep" and settings.method not in CRITICS

@@ -16,6 +16,7 @@ from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.state_statistics import StateStatistics
 from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
+from vlm_qsft.training.critic_trainer import q_trainer, value_model
 from vlm_qsft.training.dataset import FrameDataset
 from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.frame_table import FrameTable, read_frame_table
@@ -28,7 +29,6 @@ from vlm_qsft.training.phase_data import (
 from vlm_qsft.training.phase_run import outcome, run_phase
 from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.settings import TokenSettings, TrainSettings, Weights
 from vlm_qsft.training.splits import split_frames
 from vlm_qsft.training.transition_table import TransitionTable, transition_table
@@ -178,8 +178,8 @@ def train_q(
             precision=precision,
             progress=progress,
         )
-        q_model = likelihood_model(checkpoint.behavior, train_settings.remainder)
-        trainer = QTrainer(
+        q_model = value_model(checkpoint.behavior, train_settings)
+        trainer = q_trainer(
             q_model,
             settings=train_settings,
             reward_rule=labels.reward_rule,

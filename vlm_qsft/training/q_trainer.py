@@ -130,8 +130,8 @@ class QTrainer(TokenTrainer):
             return BackupInputs(n_tokens, returns=batch.returns)
         step, target = batch.transitions, self.target_network.module
         with torch.no_grad(), self.accelerator.autocast():
-            log_p_next = target.next_log_probs(target.start(step.next_inputs), None)
-            log_p = None if step.inputs is None else target.log_probs(step.inputs, batch.action_bins)
+            log_p_next = self.outputs(target.next_logits(target.start(step.next_inputs), None))
+            log_p = None if step.inputs is None else self.outputs(target.logits(step.inputs, batch.action_bins))
         return BackupInputs(
             n_tokens,
             returns=batch.returns,

@@ -21,7 +21,7 @@ MOVE_LIMIT = 50
 QUIET_LIMIT = 100
 """Half-moves without a capture after which a game is a draw."""
 
-SHARE_RANDOM_WHITE = 0.22
+SHARE_RANDOM_WHITE = 0.32
 SHARE_RANDOM_BLACK = 0.3
 
 
