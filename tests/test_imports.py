@@ -170,7 +170,7 @@ def loaded_by(statement: str) -> set[str]:
         "import vlm_qsft",
         "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.page_server, vlm_qsft.processes, vlm_qsft.settings_record",
         "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
-        "import vlm_qsft.control",
+        "import vlm_qsft.control, vlm_qsft.dialogue.operator",
         "import vlm_qsft.cli.main",
     ],
 )
