@@ -36,6 +36,7 @@ from vlm_qsft.training.dataset import FrameDataset, FrameSource
 from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.frame_table import read_frame_table
 from vlm_qsft.training.phase_data import fit_tokenizer, frame_source
+from vlm_qsft.training.phases import frame_transitions
 from vlm_qsft.training.q_columns import build_q_columns
 from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.sampler import BatchRequest
@@ -157,7 +158,14 @@ def build_trainers(
     for name in BACKUPS:
         of_backup = replace(settings, backup=name)
         columns = build_q_columns(
-            behavior, source, of_backup, folder / f"log-pi-{name}", device=device, precision=precision
+            behavior,
+            source,
+            frame_transitions(table, of_backup),
+            of_backup,
+            folder / f"log-pi-{name}",
+            batch_size=settings.micro_batch_size,
+            device=device,
+            precision=precision,
         )
         trainers[name] = QTrainer(
             likelihood_model(behavior, "dummy"),
@@ -174,7 +182,7 @@ def bare_steps(
     """Return trainer -> part -> seconds of every step, the trainers taking turns on the same batches."""
     times: dict[str, dict[str, list[float]]] = {name: {} for name in trainers}
     generator = np.random.default_rng(settings.seed)
-    n_frames = len(next(iter(trainers.values())).train_frames.source.table)
+    n_frames = len(cast(FrameDataset, next(iter(trainers.values())).train_frames).source.table)
     optimizers = {name: torch.optim.AdamW(network(t).parameters(), 1e-4, fused=True) for name, t in trainers.items()}
     for _ in range(settings.steps):
         request = BatchRequest(

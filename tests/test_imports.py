@@ -20,12 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI_CPU_LIMIT_S = 0.5
 
 # Package of vlm_qsft -> packages of vlm_qsft that it may import (itself is always allowed).
-_ROOT_MODULES = {"errors", "picture_header", "processes", "settings_record", "types"}
+_ROOT_MODULES = {"errors", "page_server", "picture_header", "processes", "settings_record", "types"}
 _TO_MODEL = {*_ROOT_MODULES, "tokens", "images", "presets", "data"}
 _TO_TRAINING = {*_TO_MODEL, "model", "qsft"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "page_server": {"errors"},
     "picture_header": set(),
     "processes": {"errors"},
     "settings_record": {"errors"},
@@ -39,6 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "policy": {*_ROOT_MODULES, "images", "tokens", "model", "qsft"},
     "control": {*_ROOT_MODULES, "policy"},
     "remote": {*_ROOT_MODULES, "images", "policy"},
+    # control: an operator talks about its states and faults
+    "dialogue": {*_TO_TRAINING, "training", "policy", "control"},
 }
 ANYTHING = {"report", "cli"}
 NODES = {*_ROOT_MODULES, "images", "policy", "control", "remote"}
@@ -49,7 +52,13 @@ DATASETS = {*_ROOT_MODULES, "data", "images"}
 CONFINED: dict[str, tuple[str, ...]] = {
     "mujoco": ("sim/qsft_sim", "tests/sim"),
     "cv2": ("vlm_qsft/images.py", "tests"),
-    "transformers": ("vlm_qsft/model", "vlm_qsft/training", "tests", "benchmarks"),
+    "transformers": (
+        "vlm_qsft/model",
+        "vlm_qsft/training",
+        "vlm_qsft/policy/logits_processor.py",
+        "tests",
+        "benchmarks",
+    ),
     "lerobot": ("plugins", "tests", "benchmarks"),  # the benchmark of our reader measures it
     "rclpy": ("ros2_ws", "tests/ros", "benchmarks"),
     # The benchmark of the converters measures it where it is installed.
@@ -167,9 +176,9 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import vlm_qsft",
-        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.processes, vlm_qsft.settings_record",
+        "import vlm_qsft.types, vlm_qsft.errors, vlm_qsft.page_server, vlm_qsft.processes, vlm_qsft.settings_record",
         "import vlm_qsft.presets, vlm_qsft.tokens, vlm_qsft.images",
-        "import vlm_qsft.control",
+        "import vlm_qsft.control, vlm_qsft.dialogue.operator",
         "import vlm_qsft.remote",
         "import vlm_qsft.cli.main",
     ],

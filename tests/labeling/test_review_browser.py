@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from qsft_datasets.labeling.review import server as review_server
 from qsft_datasets.labeling.review.decisions import read_decisions
-from qsft_datasets.labeling.review.server import ReviewServer
+from qsft_datasets.labeling.review.server import PAGE, ReviewServer
 from qsft_datasets.labeling.review.view import ReviewView
 from vlm_qsft.data import DatasetReader
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+from ..browser import run_page
 
 # Goes to the end of a copy of the page: presses keys as a person would and leaves what it saw in an attribute.
 EXERCISE = """<script nonce="NONCE">
@@ -81,34 +76,23 @@ window.addEventListener("load", async () => {
 
 
 @pytest.fixture
-def result(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(
-            "No Chromium on this machine: the page is only asked by HTTP. `apt-get install chromium` runs this."
-        )
+def result(root: Path, tmp_path: Path) -> dict:
     page = tmp_path / "page.html"
-    source = review_server.PAGE.read_text(encoding="utf-8")
+    source = PAGE.read_text(encoding="utf-8")
     page.write_text(source.replace("</body>", f"{EXERCISE}</body>", 1), encoding="utf-8")
-    monkeypatch.setattr(review_server, "PAGE", page)
     reader = DatasetReader(root)
     server = ReviewServer(ReviewView(reader, range(5), read_decisions(reader, 5)))
+    server.page = page
     thread = threading.Thread(target=server.serve_until_over)
     thread.start()
     try:
-        command = [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-            f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--virtual-time-budget=60000",
-            "--no-proxy-server", "--dump-dom", server.address,
-        ]  # fmt: skip
-        printed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        return run_page(
+            server.address, tmp_path, "--no-proxy-server", width=500, otherwise="the page is only asked by HTTP"
+        )
     finally:
         server.is_over = True
         thread.join()
         server.server_close()
-    found = re.search(r'<html[^>]* data-result="([^"]*)"', printed.stdout)
-    assert found is not None, f"the page did not finish: {printed.stderr[-2000:]}"
-    return json.loads(html.unescape(found[1]))
 
 
 def test_keys_decide_and_lead_to_the_next_open_episode(result: dict, root: Path):

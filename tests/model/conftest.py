@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.model import ModelInputs, ModelSettings, StateStatistics, TokenScorer, build_scorer
+from vlm_qsft.model import ModelInputs, ModelSettings, RobotScorer, StateStatistics, build_scorer
 from vlm_qsft.tokens import ActionTokenizer
 
 N_BINS = 8
@@ -153,18 +153,18 @@ def action_tokenizer() -> ActionTokenizer:
 
 
 @pytest.fixture(scope="session")
-def build(schema, action_tokenizer, model_folders) -> Callable[..., TokenScorer]:
+def build(schema, action_tokenizer, model_folders) -> Callable[..., RobotScorer]:
     """Return a function from a family (or "small") to a fresh scorer with 4 tokens of 8 bins, in evaluation mode."""
 
-    made: dict[str, TokenScorer] = {}
+    made: dict[str, RobotScorer] = {}
 
-    def make(family: str, **settings: Any) -> TokenScorer:
+    def make(family: str, **settings: Any) -> RobotScorer:
         key = f"{family} {settings}"
         if key not in made:
             made[key] = fresh(family, **settings)
         return copy.deepcopy(made[key])
 
-    def fresh(family: str, **settings: Any) -> TokenScorer:
+    def fresh(family: str, **settings: Any) -> RobotScorer:
         torch.manual_seed(1)
         size = (32, 32)
         if family == "small":
@@ -182,7 +182,7 @@ def build(schema, action_tokenizer, model_folders) -> Callable[..., TokenScorer]
 def make_inputs() -> Callable[..., ModelInputs]:
     """Return a function from a scorer to a batch of random pictures and states, with instructions of unequal length."""
 
-    def make(scorer: TokenScorer, *, batch: int = 3, seed: int = 0) -> ModelInputs:
+    def make(scorer: RobotScorer, *, batch: int = 3, seed: int = 0) -> ModelInputs:
         generator = torch.Generator().manual_seed(seed)
         shape = (batch, len(scorer.spec.cameras), *scorer.spec.image_size, 3)
         instructions = [INSTRUCTIONS[row % len(INSTRUCTIONS)] for row in range(batch)]

@@ -155,7 +155,7 @@ def test_a_family_of_a_later_version_is_refused_with_those_known(build, parts, t
     scorer = build("small")
     scorer.spec = dataclasses.replace(scorer.spec, family="clairvoyant")
     save_checkpoint(tmp_path / "policy", behavior=scorer, q_model=None, **vars(parts))
-    with pytest.raises(CheckpointError, match="'clairvoyant'; this version knows small, idefics3"):
+    with pytest.raises(CheckpointError, match="'clairvoyant'; this version knows small, text, idefics3"):
         load_checkpoint(tmp_path / "policy", "cpu")
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from vlm_qsft.report import write_report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+from ..browser import run_page
 
 # Goes to the top of a copy of the page: notes every error before anything else runs.
 WATCH = """<script>
@@ -113,21 +108,12 @@ window.addEventListener("load", async () => {
 
 def run_in_browser(page: Path, folder: Path, *, width: int) -> dict:
     """Return what EXERCISE saw on a copy of the page in a window `width` pixels wide."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("No Chromium on this machine: the page is only parsed. `apt-get install chromium` runs this test.")
     source = page.read_text(encoding="utf-8")
     copy = folder / "exercised.html"
     copy.write_text(source.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{EXERCISE}</body>", 1))
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
-        "--virtual-time-budget=60000", "--dump-dom", copy.as_uri(),
-    ]  # fmt: skip
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    result = re.search(r'<html[^>]* data-result="([^"]*)"', printed.stdout)
-    assert result is not None, f"the page did not finish: {printed.stderr[-2000:]}"
-    return json.loads(html.unescape(result[1]))
+    return run_page(
+        copy.as_uri(), folder, "--host-resolver-rules=MAP * ~NOTFOUND", width=width, otherwise="the page is only parsed"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vlm_qsft.data.returns import episode_returns
-from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.small import SmallVLM
 from vlm_qsft.model.state_statistics import StateStatistics
@@ -74,7 +74,7 @@ def frame_table(seed: int = 0) -> FrameTable:
     )
 
 
-def frame_source(scorer: TokenScorer, table: FrameTable | None = None) -> FrameSource:
+def frame_source(scorer: RobotScorer, table: FrameTable | None = None) -> FrameSource:
     table = table or frame_table()
     pictures = np.random.default_rng(7).integers(0, 256, (len(table), 2, 16, 16, 3), dtype=np.uint8)
     text, text_mask = scorer.encode_instructions(list(table.instructions))

@@ -16,8 +16,9 @@ from vlm_qsft import qsft
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network, value_needs_behavior
-from vlm_qsft.training.dataset import FrameDataset, FrameSource, QColumns
+from vlm_qsft.training.dataset import FrameDataset, FrameSource
 from vlm_qsft.training.frame_table import FrameTable
+from vlm_qsft.training.q_columns import QColumns
 from vlm_qsft.training.q_trainer import TARGET_NETWORK_FILE, QTrainer, likelihood_model
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TrainSettings
@@ -45,20 +46,20 @@ class LogPiInMemory:
             log_pi = renormalise_bins(behavior.log_probs(source.inputs(frames), torch.from_numpy(tokens)))
         return cls(log_pi.numpy(), tokens)
 
-    def logged(self, frames: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(self.log_pi[frames], self.tokens[frames][..., None], -1)[..., 0]
+    def logged(self, rows: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(self.log_pi[rows], self.tokens[rows][..., None], -1)[..., 0]
 
-    def first(self, frames: np.ndarray) -> np.ndarray:
-        return self.log_pi[frames, 0]
+    def first(self, rows: np.ndarray) -> np.ndarray:
+        return self.log_pi[rows, 0]
 
-    def whole(self, frames: np.ndarray) -> np.ndarray:
-        return self.log_pi[frames]
+    def whole(self, rows: np.ndarray) -> np.ndarray:
+        return self.log_pi[rows]
 
 
 def q_trainer(out: Path, settings: TrainSettings, *, table: FrameTable | None = None) -> QTrainer:
     behavior = small_scorer(settings.seed).eval()
     source = frame_source(behavior, table)
-    needs = backup_needs(settings)
+    needs = backup_needs(settings, N_TOKENS)
     transitions = None
     if needs_target_network(needs):
         table = source.table
@@ -131,7 +132,7 @@ def slow_targets(settings: TrainSettings, trainer: QTrainer, source: FrameSource
 def test_targets_of_every_backup_equal_a_walk_through_the_episode(tmp_path: Path, backup: str, remainder: str) -> None:
     settings = replace(SETTINGS, backup=backup, remainder=remainder, n_step=2, augmentation=2, colour_jitter=0.2)
     trainer = q_trainer(tmp_path, settings)
-    source = trainer.validation_frames.source
+    source = cast(FrameDataset, trainer.validation_frames).source
     frames = np.arange(len(source.table))
     shifts = np.random.default_rng(0).integers(-2, 3, (len(frames), 2))
     targets = trainer.targets(trainer.train_frames[BatchRequest(frames, shifts)])
@@ -216,7 +217,7 @@ UNIFORM = replace(SETTINGS, backup="monte_carlo", remainder="uniform")
 
 def test_with_the_uniform_remainder_p_theta_starts_as_pi_phi_and_the_dummy_token_is_gone(tmp_path: Path) -> None:
     trainer = q_trainer(tmp_path, UNIFORM)
-    source, frames = trainer.train_frames.source, np.arange(sum(LENGTHS))
+    source, frames = cast(FrameDataset, trainer.train_frames).source, np.arange(sum(LENGTHS))
     log_pi = LogPiInMemory.of(small_scorer(UNIFORM.seed).eval(), source).log_pi
     log_p = np.stack([log_p_of(p_theta(trainer), source, int(frame)) for frame in frames])
     np.testing.assert_allclose(log_p[..., :-1], log_pi, atol=1e-5)
@@ -233,9 +234,9 @@ def test_with_the_uniform_remainder_the_held_out_value_is_the_overlap_with_pi_ph
         for parameter in p_theta(trainer).parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     held_out = trainer.validation_frames
-    log_pi = LogPiInMemory.of(small_scorer(UNIFORM.seed).eval(), held_out.source).log_pi
+    log_pi = LogPiInMemory.of(small_scorer(UNIFORM.seed).eval(), cast(FrameDataset, held_out).source).log_pi
     expected = [
-        slow_value(UNIFORM, log_p_of(p_theta(trainer), held_out.source, frame)[0], log_pi[frame][0])
+        slow_value(UNIFORM, log_p_of(p_theta(trainer), cast(FrameDataset, held_out).source, frame)[0], log_pi[frame][0])
         for frame in held_out.frames.tolist()
     ]
     assert max(expected) < 0.95

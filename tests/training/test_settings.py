@@ -33,7 +33,7 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'bfloat16'"):
         replace(SETTINGS, precision="bfloat")
     with pytest.raises(UnknownName, match="Did you mean 'monte_carlo'"):
-        backup_needs(replace(SETTINGS, backup="montecarlo"))
+        backup_needs(replace(SETTINGS, backup="montecarlo"), 3)
     with pytest.raises(UnknownName, match="Train setting 'tau' is not known"):
         TrainSettings.from_json({"steps": 1, "tau": 0.1})
 

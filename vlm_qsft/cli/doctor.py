@@ -29,7 +29,9 @@ OPTIONAL = {
     "mujoco": "sim",
     "gymnasium": "sim",
     "lerobot": "lerobot",
+    "gguf": "chat",
 }
+NOT_FOR_THE_DEMO = ("lerobot", "gguf")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def packages() -> list[Finding]:
     findings.append(Finding("packages", "ok", found))
     for name, extra in OPTIONAL.items():
         if installed_version(name) is None:
-            state = "note" if name == "lerobot" else "missing"
+            state = "note" if name in NOT_FOR_THE_DEMO else "missing"
             findings.append(Finding(name, state, f"not installed: pip install 'vlm-qsft[{extra}]'"))
     return findings
 

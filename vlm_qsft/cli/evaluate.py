@@ -1,4 +1,4 @@
-"""`qsft evaluate`: a checkpoint, or the policy of a server, on seeded scenes of the simulator."""
+"""`qsft evaluate`: a checkpoint, or the policy of a server, on seeded scenes or in seeded games of its task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.remote_flags import add_remote_flags, remote_settings
-from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.cli.settings_flags import POLICY_FLAGS, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import DEVICES
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from vlm_qsft.types import Policy
 
 SCENES = ("evaluation", "tuning")
-POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
 
 
 def build_parser() -> CommandParser:
@@ -39,10 +38,12 @@ def build_parser() -> CommandParser:
         help="checkpoint folder, for example runs/demo/q/policy; or --policy-server",
     )
     parser.add_argument("--out", type=place, required=True, help="JSON Lines file, one line per episode")
-    parser.add_argument("--task", default="pick", help="task of the simulator")
+    parser.add_argument("--task", default=argparse.SUPPRESS, help="task of the simulator (default: pick)")
     parser.add_argument("--episodes", type=positive_integer, default=100)
     parser.add_argument("--scenes", type=one_of("set of scenes", SCENES), default="evaluation", help="or tuning")
-    parser.add_argument("--variant", default="standard", help="scene variant, for example camera_shift")
+    parser.add_argument(
+        "--variant", default=argparse.SUPPRESS, help="scene variant, for example camera_shift (default: standard)"
+    )
     devices = ", ".join(DEVICES)
     parser.add_argument("--device", type=one_of("device", DEVICES), default="cpu", help=f"for the policy: {devices}")
     parser.add_argument("--workers", type=positive_integer, help="processes (default: one per usable core)")
@@ -72,6 +73,13 @@ def run(arguments: argparse.Namespace) -> None:
         InvalidSetting: a setting outside its range, a checkpoint of another robot, or a results file of other settings.
         UnknownName: a task, variant or extraction that does not exist.
     """
+    from vlm_qsft.dialogue.checkpoint import is_text_checkpoint
+
+    if arguments.checkpoint is not None and is_text_checkpoint(arguments.checkpoint):
+        from vlm_qsft.cli.evaluate_games import run_games
+
+        run_games(arguments)
+        return
     from qsft_sim.evaluation import evaluate
     from qsft_sim.seeds import EVALUATION, TUNING
     from qsft_sim.statistics import summarise
@@ -80,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"Evaluating {evaluated.title} on {arguments.episodes} scenes", flush=True)
     results = evaluate(
         evaluated.make,
-        task=arguments.task,
+        task=getattr(arguments, "task", "pick"),
         episodes=arguments.episodes,
         base=TUNING if arguments.scenes == "tuning" else EVALUATION,
         out=arguments.out,
@@ -133,7 +141,7 @@ def _of_checkpoint(arguments: argparse.Namespace) -> _Evaluated:
 
     checkpoint = load_checkpoint(arguments.checkpoint, "cpu")
     environment = EnvironmentSettings.of_robot(
-        checkpoint.schema, cameras=checkpoint.spec.cameras, variant=arguments.variant
+        checkpoint.schema, cameras=checkpoint.spec.cameras, variant=_variant(arguments)
     )
     settings = with_flags(chosen_settings(arguments.checkpoint), arguments, POLICY_FLAGS)
     QPolicy(checkpoint, settings, "cpu")  # what the settings lack is found before anything is written
@@ -170,7 +178,11 @@ def _of_server(arguments: argparse.Namespace, remote: RemoteSettings) -> _Evalua
     return _Evaluated(
         title=f"the policy at {remote.address} ({describe(settings)})",
         make=partial(RemotePolicy, remote),
-        environment=EnvironmentSettings.of_robot(schema, cameras=interface.cameras, variant=arguments.variant),
+        environment=EnvironmentSettings.of_robot(schema, cameras=interface.cameras, variant=_variant(arguments)),
         settings=settings.to_json() | ({} if remote.pictures == "raw" else {"pictures": remote.pictures}),
         identity=description.identity,
     )
+
+
+def _variant(arguments: argparse.Namespace) -> str:
+    return getattr(arguments, "variant", "standard")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlm_qsft.cli.table import table
-from vlm_qsft.model.checkpoint import ROLES, load_checkpoint
+from vlm_qsft.model.checkpoint import load_checkpoint
+from vlm_qsft.model.scorer_folder import ROLES
 from vlm_qsft.policy import POLICY_FILE
 from vlm_qsft.policy.loading import chosen_settings
 from vlm_qsft.settings_record import flat

@@ -14,7 +14,7 @@ from vlm_qsft.data.schema import ACTION_KEY
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.checkpoint import Checkpoint, load_checkpoint
 from vlm_qsft.model.manifest import MANIFEST_NAME
-from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer
 from vlm_qsft.tokens import ActionTokenizer
 
 
@@ -65,7 +65,7 @@ def bins_table(tokenizer: ActionTokenizer) -> str:
     return f"{head}\n{table(('dimension', 'bins', 'low', 'high', 'narrowest', 'widest'), rows)}"
 
 
-def instruction_table(scorer: TokenScorer, instruction: str) -> str:
+def instruction_table(scorer: RobotScorer, instruction: str) -> str:
     """Return the text tokens of an instruction and their mask."""
     text, text_mask = scorer.encode_instructions([instruction])
     rows = [
@@ -104,7 +104,7 @@ def frames_table(tokenizer: ActionTokenizer, reader: DatasetReader, *, episode: 
     return f"{head}\n{table(('frame', 'dimension', 'value', 'bin', 'edges', 'decoded', ''), rows)}"
 
 
-def _scorer(checkpoint: Checkpoint) -> TokenScorer:
+def _scorer(checkpoint: Checkpoint) -> RobotScorer:
     scorer = checkpoint.q_model if checkpoint.behavior is None else checkpoint.behavior
     assert scorer is not None  # a checkpoint without either is refused when it is loaded
     return scorer

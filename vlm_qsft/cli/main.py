@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train a behavior policy, or the likelihood model of Q-SFT on top of one",
     "evaluate": "evaluate a checkpoint in simulation on seeded scenes",
     "serve": "answer robots without a GPU over the network",
+    "chat": "talk with a language model, play a text game, tell the simulated robot what to do",
     "inspect": "show robot logs and propose their mapping; or tokens, an episode, a checkpoint",
     "bench": "measure the reader, a training step, a decision or a conversion",
     "ros": "check a robot's topics against its configuration and a checkpoint",

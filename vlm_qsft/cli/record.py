@@ -1,4 +1,4 @@
-"""`qsft record`: demonstrations of mixed quality, in simulation, in the canonical format."""
+"""`qsft record`: logs of mixed quality, robot demonstrations in simulation or games of a language task."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer, quality_shares
 from vlm_qsft.cli.preset_settings import GAMMA
 from vlm_qsft.cli.progress import ProgressLine
+from vlm_qsft.errors import InvalidSetting, UnknownName
 from vlm_qsft.presets import PRESETS, DemoPreset, preset_named
 from vlm_qsft.processes import usable_cores
 
@@ -17,11 +18,12 @@ def build_parser() -> CommandParser:
     """Return the arguments of `qsft record`."""
     parser = CommandParser(
         "record",
-        description="Record scripted demonstrations of mixed quality. Interrupted, the same command continues.",
+        description="Record scripted logs of mixed quality. Interrupted, the same command continues.",
+        epilog="Language tasks are recorded too, for example `qsft record --task wordle --episodes 20000 --out logs`.",
     )
     parser.add_argument("--out", type=place, required=True, help="folder of the data set")
     parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
-    parser.add_argument("--task", default=argparse.SUPPRESS, help="task, instead of the preset's")
+    parser.add_argument("--task", default=argparse.SUPPRESS, help="robot or language task, instead of the preset's")
     parser.add_argument("--episodes", type=positive_integer, default=argparse.SUPPRESS, help="instead of the preset's")
     parser.add_argument(
         "--qualities",
@@ -46,6 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
         UnknownName: a task or a quality that does not exist.
         DatasetError: the folder holds something else.
     """
+    from qsft_sim.tasks import TASKS
+    from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS
+
+    task = getattr(arguments, "task", None)
+    if task in LANGUAGE_TASKS:
+        record_games(arguments)
+        print(f"Wrote {arguments.out}")
+        return
+    if task is not None and task not in TASKS:
+        raise UnknownName("task", task, [*TASKS, *LANGUAGE_TASKS])
     given = {
         name: getattr(arguments, name)
         for name in ("task", "episodes", "quality_shares", "image_size")
@@ -57,6 +69,26 @@ def run(arguments: argparse.Namespace) -> None:
     preset = replace(preset, seed=arguments.seed, recording=replace(preset.recording, **given))
     record_data(preset, arguments.out, workers=arguments.workers)
     print(f"Wrote {arguments.out}")
+
+
+def record_games(arguments: argparse.Namespace) -> None:
+    """Record the logs of a language task, showing progress; continues where it was interrupted.
+
+    Raises:
+        InvalidSetting: a flag that belongs to robots, no number of episodes, or a folder begun with other settings.
+    """
+    from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
+
+    for name, flag in (("quality_shares", "qualities"), ("image_size", "image-size")):
+        if hasattr(arguments, name):
+            raise InvalidSetting(f"--{flag} belongs to robot tasks; '{arguments.task}' is a language task.")
+    if not hasattr(arguments, "episodes"):
+        raise InvalidSetting(f"The language task '{arguments.task}' needs --episodes: no preset says how many.")
+    settings = DialogueRecordingSettings(arguments.task, arguments.episodes, arguments.seed)
+    print(f"Recording {settings.episodes} episodes of task {settings.task} to {arguments.out}", flush=True)
+    workers = arguments.workers or usable_cores()
+    logs = record_dialogue(arguments.out, settings, workers=workers, progress=ProgressLine("episodes"))
+    print(f"Mean return {logs.mean_return:.2f}, success {logs.success_rate:.1%}, {logs.mean_turns:.1f} turns")
 
 
 def record_data(preset: DemoPreset, root: Path, *, workers: int | None = None) -> None:

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
-from vlm_qsft.cli.evaluate import POLICY_FLAGS, add_policy_flags
-from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.cli.evaluate import add_policy_flags
+from vlm_qsft.cli.settings_flags import POLICY_FLAGS, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.training.settings import DEVICES
 

@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vlm_qsft.cli.arguments import CommandParser, one_of
 
+POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
+"""What of the policy settings is chosen where a policy is used."""
+
 
 def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]) -> None:
     """Add one flag for each named field of a frozen dataclass; a flag that is not given changes nothing.

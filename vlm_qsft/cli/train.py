@@ -17,8 +17,8 @@ from vlm_qsft.training.settings import BEHAVIOR_ONLY, Q_ONLY, TokenSettings, Tra
 PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
     "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
-    "save_every", "patience", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
-    "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
+    "save_every", "patience", "method", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
+    "priority_share", "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
@@ -35,14 +35,24 @@ def build_parser() -> CommandParser:
         "preset has it.",
     )
     parser.add_argument("phase", type=one_of("phase", PHASES), metavar="{behavior,q}")
-    parser.add_argument("--data", type=place, required=True, help="data set folder")
+    parser.add_argument("--data", type=place, required=True, help="data set folder, or logged conversations")
+    parser.add_argument("--task", default=argparse.SUPPRESS, help="language task of logs that do not say it themselves")
     parser.add_argument("--out", type=place, required=True, help="folder of the phase")
     parser.add_argument("--behavior", type=place, help="checkpoint of the behavior policy; for the q phase")
     parser.add_argument(
         "--successes-only", action="store_true", help="weigh only successful episodes; for the behavior phase"
     )
-    parser.add_argument("--preset", type=one_of("preset", PRESETS), default="demo", help=f"one of {', '.join(PRESETS)}")
-    parser.add_argument("--source", help="hub name or folder of an image-text-to-text model, instead of the small one")
+    parser.add_argument(
+        "--preset",
+        type=one_of("preset", PRESETS),
+        default=argparse.SUPPRESS,
+        help=f"one of {', '.join(PRESETS)} (default: demo)",
+    )
+    parser.add_argument(
+        "--source",
+        help="hub name or folder of a model of transformers, instead of the small one: image-text-to-text for robots, "
+        "causal with a chat template for conversations",
+    )
     parser.add_argument("--allow-download", action="store_true", help="fetch --source from the hub")
     parser.add_argument(
         "--gripper",
@@ -72,7 +82,14 @@ def run(arguments: argparse.Namespace) -> None:
         DatasetError, CheckpointError: the data set or the behavior policy cannot be read.
     """
     check_flags(arguments)
-    preset = preset_named(arguments.preset)
+    if (arguments.data / "conversations").is_dir() or arguments.data.suffix == ".jsonl":
+        from vlm_qsft.cli.train_text import run_text
+
+        print(f"Wrote {run_text(arguments, TRAIN_FLAGS)}")
+        return
+    if hasattr(arguments, "task"):
+        raise InvalidSetting("--task belongs to logged conversations; a data set of a robot says its tasks itself.")
+    preset = preset_named(getattr(arguments, "preset", "demo"))
     phase = preset.q if arguments.phase == "q" else preset.behavior
     settings = with_flags(train_settings(phase, seed=preset.seed, device="auto"), arguments, TRAIN_FLAGS)
     model = chosen_model(arguments, model_settings(preset))

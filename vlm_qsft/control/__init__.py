@@ -5,6 +5,7 @@ from vlm_qsft.control.chunk_executor import DecisionRequest
 from vlm_qsft.control.command import Command
 from vlm_qsft.control.controller import Controller
 from vlm_qsft.control.controller_state import ControllerState
+from vlm_qsft.control.controller_status import ControllerStatus, controller_status
 from vlm_qsft.control.faults import Fault, FaultKind
 from vlm_qsft.control.inputs import MEASUREMENT
 from vlm_qsft.control.instruction import Instruction
@@ -23,6 +24,7 @@ __all__ = [
     "ControlSettings",
     "Controller",
     "ControllerState",
+    "ControllerStatus",
     "DecisionRequest",
     "Fault",
     "FaultKind",
@@ -32,4 +34,5 @@ __all__ = [
     "Watchdog",
     "Workspace",
     "WorkspaceBox",
+    "controller_status",
 ]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from vlm_qsft.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from vlm_qsft.model.inputs import ModelInputs
     from vlm_qsft.model.observation_inputs import inputs_from_observation
-    from vlm_qsft.model.scorer import DecodeState, ScorerSpec, TokenScorer
+    from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
+    from vlm_qsft.model.scorer import DecodeState, TokenScorer
     from vlm_qsft.model.settings import ModelSettings
     from vlm_qsft.model.state_statistics import StateStatistics
 
@@ -25,7 +26,8 @@ _HOMES = {
     "ModelInputs": "inputs",
     "inputs_from_observation": "observation_inputs",
     "DecodeState": "scorer",
-    "ScorerSpec": "scorer",
+    "RobotScorer": "robot_scorer",
+    "ScorerSpec": "robot_scorer",
     "TokenScorer": "scorer",
     "ModelSettings": "settings",
     "StateStatistics": "state_statistics",
@@ -36,6 +38,7 @@ __all__ = [
     "DecodeState",
     "ModelInputs",
     "ModelSettings",
+    "RobotScorer",
     "ScorerSpec",
     "StateStatistics",
     "TokenScorer",

@@ -30,3 +30,8 @@ def join_dummy(
 def renormalise_bins(log_probs: Float32[Tensor, "*batch bin_or_dummy"]) -> Float32[Tensor, "*batch n_bins"]:
     """Return the log-probabilities of the bins given that the token is not the dummy: pi_phi, and `single`."""
     return log_probs[..., :-1].log_softmax(-1)
+
+
+def split_dummy(logits: Float[Tensor, "*batch bin_or_dummy"]) -> Float32[Tensor, "*batch bin_or_dummy"]:
+    """Return log-probabilities of logits whose last column is the dummy token's."""
+    return join_dummy(logits[..., :-1], logits[..., -1])

@@ -1,4 +1,4 @@
-"""Action tokens behind a vocabulary: their ids, the rows they add, and the log-probabilities these give."""
+"""Action tokens behind a vocabulary: their ids, the rows they add, and the logits these give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.model.action_logits import join_dummy
 
 
 def add_action_tokens(tokenizer: PreTrainedTokenizerBase, n_bins: int) -> int:
@@ -61,12 +60,12 @@ class ActionRows(nn.Module):
         """Return the input embeddings of action tokens, scaled as the model scales those of its words."""
         return nn.functional.embedding(action_bins, self.input_rows) * self.embed_scale.to(self.input_rows.dtype)
 
-    def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float32[Tensor, "*batch bin_or_dummy"]:
-        """Return log-probabilities over bins and dummy, computed in float32 also under autocast."""
+    def logits(self, hidden: Float[Tensor, "*batch hidden"]) -> Float32[Tensor, "*batch bin_or_dummy"]:
+        """Return logits over bins and dummy, computed in float32 also under autocast."""
         rows = self.input_rows if self.output_rows is None else self.output_rows
         with torch.autocast(hidden.device.type, enabled=False):
             logits = nn.functional.linear(hidden.float(), rows.float())
-            return join_dummy(logits[..., : self.n_bins], logits[..., self.n_bins] + self.dummy_bias.float())
+            return logits + nn.functional.pad(self.dummy_bias.float()[None], (self.n_bins, 0))
 
     @torch.no_grad()
     def reset_dummy(self, probability: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.errors import InvalidSetting, ShapeMismatch, UnknownName
-from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.state_statistics import StateStatistics
 from vlm_qsft.tokens import ActionTokenizer
@@ -18,7 +18,7 @@ def build_scorer(
     action_tokenizer: ActionTokenizer,
     instructions: Iterable[str],
     state_statistics: StateStatistics,
-) -> TokenScorer:
+) -> RobotScorer:
     """Build a scorer with fresh action tokens, on the CPU; seed torch before for the same weights.
 
     Args:

@@ -1,42 +1,28 @@
-"""The checkpoint folder: all that a robot needs to decide, as safetensors and JSON. No pickle is ever read.
+"""The checkpoint of a robot: a folder of scorers (`scorer_folder`) with all that the robot needs to decide.
 
-    manifest.json           format, version, size and SHA-256 of every file below; written last
-    schema.json             cameras, state and action names, control rate of the data it was trained on
-    action_tokenizer.json   bins and ranges
-    metadata.json           how it came about: settings, seeds, steps, results
-    behavior/  q_model/     either or both: scorer.json, weights.safetensors, for transformers also config and tokenizer
-
-Other files in the folder, such as policy.json, are not part of the checkpoint and may change.
+schema.json             cameras, state and action names, control rate of the data it was trained on
+action_tokenizer.json   bins and ranges
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
 
 from vlm_qsft.data.schema import DatasetSchema
-from vlm_qsft.data.storage import partial_path, storage_errors, sync_path, write_durably
-from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting, NotFinite
-from vlm_qsft.model.loading import load_scorer_files
-from vlm_qsft.model.manifest import MANIFEST_NAME, read_manifest, write_manifest
-from vlm_qsft.model.scorer import ScorerSpec, TokenScorer
-from vlm_qsft.model.weight_files import weight_storage_errors
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
+from vlm_qsft.model.manifest import read_manifest
+from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
+from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
 from vlm_qsft.tokens import ActionTokenizer
 
 SCHEMA_NAME = "schema.json"
 TOKENIZER_NAME = "action_tokenizer.json"
-METADATA_NAME = "metadata.json"
-WEIGHTS_NAME = "weights.safetensors"
-ROLES = ("behavior", "q_model")
 
 
 @dataclass(frozen=True)
@@ -54,8 +40,8 @@ class Checkpoint:
     """
 
     folder: Path
-    behavior: TokenScorer | None
-    q_model: TokenScorer | None
+    behavior: RobotScorer | None
+    q_model: RobotScorer | None
     action_tokenizer: ActionTokenizer
     schema: DatasetSchema
     metadata: Mapping[str, Any]
@@ -70,8 +56,8 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path,
     *,
-    behavior: TokenScorer | None,
-    q_model: TokenScorer | None,
+    behavior: RobotScorer | None,
+    q_model: RobotScorer | None,
     action_tokenizer: ActionTokenizer,
     schema: DatasetSchema,
     metadata: Mapping[str, Any],
@@ -84,27 +70,13 @@ def save_checkpoint(
         StorageError: disk full or no permission.
     """
     check_parts(specification(behavior, q_model), action_tokenizer, schema)
-    for role, scorer in zip(ROLES, (behavior, q_model), strict=True):
-        if scorer is not None:
-            _refuse_not_finite(role, scorer)
-    if folder.exists() and not (folder / MANIFEST_NAME).is_file() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} exists and is no checkpoint: it is not replaced. Choose another folder.")
-    partial = partial_path(folder)
-    with storage_errors(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            write_durably(partial / SCHEMA_NAME, schema.to_json().encode())
-            write_durably(partial / TOKENIZER_NAME, action_tokenizer.to_json().encode())
-            write_durably(partial / METADATA_NAME, json.dumps(dict(metadata), indent=2).encode())
-            for role, scorer in zip(ROLES, (behavior, q_model), strict=True):
-                if scorer is not None:
-                    _write_scorer(partial / role, scorer)
-            write_manifest(partial)
-            sync_path(partial)
-            _put_in_place(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    write_scorer_folder(
+        folder,
+        behavior=behavior,
+        q_model=q_model,
+        documents={SCHEMA_NAME: schema.to_json(), TOKENIZER_NAME: action_tokenizer.to_json()},
+        metadata=metadata,
+    )
 
 
 def load_checkpoint(folder: Path | str, device: torch.device | str) -> Checkpoint:
@@ -114,39 +86,43 @@ def load_checkpoint(folder: Path | str, device: torch.device | str) -> Checkpoin
         CheckpointError: partial, altered, foreign, of another version, or its parts do not fit together.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    scorers = {role: _read_scorer(folder / role, device) for role in ROLES if f"{role}/scorer.json" in manifest.files}
+    if SCHEMA_NAME not in read_manifest(folder).files:
+        raise CheckpointError(f"{folder} is no checkpoint of a robot: it has no {SCHEMA_NAME}.")
+    scorers = read_scorer_folder(folder, device)
     try:
         schema = DatasetSchema.from_json((folder / SCHEMA_NAME).read_text())
         action_tokenizer = ActionTokenizer.from_json((folder / TOKENIZER_NAME).read_text())
-        metadata = json.loads((folder / METADATA_NAME).read_text())
     except (OSError, ValueError, DatasetError, InvalidSetting) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from error
     checkpoint = Checkpoint(
         folder=folder,
-        behavior=scorers.get("behavior"),
-        q_model=scorers.get("q_model"),
+        behavior=_of_robot(folder, scorers.behavior),
+        q_model=_of_robot(folder, scorers.q_model),
         action_tokenizer=action_tokenizer,
         schema=schema,
-        metadata=metadata,
-        identity=manifest.identity,
+        metadata=scorers.metadata,
+        identity=scorers.identity,
     )
     check_parts(checkpoint.spec, action_tokenizer, schema)
     return checkpoint
 
 
-def specification(behavior: TokenScorer | None, q_model: TokenScorer | None) -> ScorerSpec:
+def specification(behavior: RobotScorer | None, q_model: RobotScorer | None) -> ScorerSpec:
     """Return what both scorers take and give.
 
     Raises:
-        CheckpointError: there is no scorer, or the two differ.
+        CheckpointError: there is no scorer.
     """
-    specs = [scorer.spec for scorer in (behavior, q_model) if scorer is not None]
-    if not specs:
+    scorer = behavior or q_model
+    if scorer is None:
         raise CheckpointError("A checkpoint needs a behavior policy, a likelihood model, or both; got neither.")
-    if specs[0] != specs[-1]:
-        raise CheckpointError(f"The behavior policy and the likelihood model differ: {specs[0]} and {specs[-1]}.")
-    return specs[0]
+    return scorer.spec
+
+
+def _of_robot(folder: Path, scorer: TokenScorer[Any] | None) -> RobotScorer | None:
+    if scorer is not None and not isinstance(scorer, RobotScorer):
+        raise CheckpointError(f"{folder} holds a scorer of the family '{scorer.spec.family}', which is no robot's.")
+    return scorer
 
 
 def check_parts(spec: ScorerSpec, action_tokenizer: ActionTokenizer, schema: DatasetSchema) -> None:
@@ -165,40 +141,3 @@ def check_parts(spec: ScorerSpec, action_tokenizer: ActionTokenizer, schema: Dat
     for what, (one, other) in pairs.items():
         if one != other:
             raise CheckpointError(f"The parts of this checkpoint do not fit together: {what} {one} against {other}.")
-
-
-def _refuse_not_finite(role: str, scorer: TokenScorer) -> None:
-    for name, weights in scorer.named_parameters():
-        if not torch.isfinite(weights).all():
-            raise NotFinite(
-                f"The weights '{name}' of {role} hold NaN or infinity: the training diverged. Lower the learning rate "
-                "and train into another folder."
-            )
-
-
-def _write_scorer(folder: Path, scorer: TokenScorer) -> None:
-    folder.mkdir()
-    scorer.save_files(folder)
-    with weight_storage_errors(folder):
-        save_model(scorer, str(folder / WEIGHTS_NAME))
-    for path in (*folder.iterdir(), folder):
-        sync_path(path)
-
-
-def _read_scorer(folder: Path, device: torch.device | str) -> TokenScorer:
-    scorer = load_scorer_files(folder)
-    try:
-        load_model(scorer, folder / WEIGHTS_NAME, strict=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"The weights in {folder} do not fit the model its files describe: {error}") from error
-    return scorer.to(device).eval()
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    replaced = folder.with_name(f".{folder.name}.{os.getpid()}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        os.rename(folder, replaced)
-    os.rename(partial, folder)
-    sync_path(folder.parent)
-    shutil.rmtree(replaced, ignore_errors=True)

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
+
+
+@runtime_checkable
+class ScorerInputs(Protocol):
+    """What any scorer is conditioned on; each family has its own."""
+
+    def __len__(self) -> int:
+        """Return the number of decisions."""
+        ...
+
+    def to(self, device: torch.device | str) -> ScorerInputs:
+        """Return the same batch on `device`."""
+        ...
 
 
 @dataclass(frozen=True)

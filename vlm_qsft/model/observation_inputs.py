@@ -9,7 +9,7 @@ from torch import Tensor
 from vlm_qsft.errors import NotFinite, ShapeMismatch, UnknownName
 from vlm_qsft.images import resize
 from vlm_qsft.model.inputs import ModelInputs
-from vlm_qsft.model.scorer import ScorerSpec
+from vlm_qsft.model.robot_scorer import ScorerSpec
 from vlm_qsft.types import Observation
 
 
@@ -19,7 +19,7 @@ def inputs_from_observation(
     """Return a batch of one, on the CPU; pictures are resized exactly as in training. Further cameras are ignored.
 
     Args:
-        text: the instruction, one row of `TokenScorer.encode_instructions`.
+        text: the instruction, one row of `RobotScorer.encode_instructions`.
         text_mask: likewise.
     Raises:
         UnknownName: a camera is missing; lists those there are.

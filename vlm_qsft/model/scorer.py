@@ -1,39 +1,39 @@
-"""`TokenScorer`: anything that gives log-probabilities of action tokens under an observation and an instruction."""
+"""`TokenScorer`: anything that gives log-probabilities of action tokens under what was observed.
+
+Two families of scorers stand behind it: those of robots, conditioned on pictures, state and instruction
+(`robot_scorer.RobotScorer`), and those of text, conditioned on the tokens so far (`text_scorer.TextScorer`). Losses,
+backups, training and policy extraction know this protocol and neither family.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from vlm_qsft.errors import ShapeMismatch
-from vlm_qsft.model.inputs import ModelInputs
+from vlm_qsft.model.action_logits import split_dummy
+from vlm_qsft.model.inputs import ScorerInputs
 
 
 @dataclass(frozen=True)
-class ScorerSpec:
-    """What a scorer takes and gives.
+class TokenSpec:
+    """What every scorer gives.
 
     Attributes:
-        n_bins: bins per action token; the dummy token has index `n_bins`.
-        n_tokens: tokens per action chunk, control step by control step.
-        cameras: names, in the order of `ModelInputs.images`.
-        image_size: height and width of every picture, pixels.
-        state_dim: numbers in the state.
+        n_bins: bins per action token, for text the words of the vocabulary; the dummy token has index `n_bins`.
+        n_tokens: tokens per action chunk, control step by control step; 1 for text, where every token is a decision.
         family: the name the checkpoint loader knows the class by.
     """
 
     n_bins: int
     n_tokens: int
-    cameras: tuple[str, ...]
-    image_size: tuple[int, int]
-    state_dim: int
     family: str
 
     def to_json(self) -> dict[str, Any]:
@@ -41,10 +41,9 @@ class ScorerSpec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> ScorerSpec:
+    def from_json(cls, document: Mapping[str, Any]) -> TokenSpec:
         """Rebuild a specification from `to_json`, also after a trip through a file."""
-        height, width = document["image_size"]
-        return cls(**{**document, "cameras": tuple(document["cameras"]), "image_size": (height, width)})
+        return cls(**document)
 
 
 @dataclass
@@ -58,21 +57,27 @@ class DecodeState:
     position: int
 
 
-class TokenScorer(nn.Module, ABC):
-    """A model of p(token i | observation, instruction, tokens before i) over the bins and the dummy token."""
+class TokenScorer[Inputs: ScorerInputs](nn.Module, ABC):
+    """A model of p(token i | what was observed, tokens before i) over the bins and the dummy token."""
 
-    spec: ScorerSpec
+    spec: TokenSpec
 
     def forward(
-        self, inputs: ModelInputs, action_bins: Int64[Tensor, "batch token"]
+        self, inputs: Inputs, action_bins: Int64[Tensor, "batch token"]
     ) -> Float32[Tensor, "batch token bin_or_dummy"]:
-        """Return `log_probs`; a name of its own because accelerate and DDP wrap `forward`."""
-        return self.log_probs(inputs, action_bins)
+        """Return `logits`; a name of its own because accelerate wraps `forward`."""
+        return self.logits(inputs, action_bins)
 
     def log_probs(
-        self, inputs: ModelInputs, action_bins: Int64[Tensor, "batch token"]
+        self, inputs: Inputs, action_bins: Int64[Tensor, "batch token"]
     ) -> Float32[Tensor, "batch token bin_or_dummy"]:
-        """Return teacher-forced log-probabilities, normalised over bins and dummy.
+        """Return teacher-forced log-probabilities, normalised over bins and dummy; raises as `logits`."""
+        return split_dummy(self.logits(inputs, action_bins))
+
+    def logits(
+        self, inputs: Inputs, action_bins: Int64[Tensor, "batch token"]
+    ) -> Float32[Tensor, "batch token bin_or_dummy"]:
+        """Return teacher-forced logits; the dummy's is centred, see `action_logits`.
 
         Row i is conditioned on the bins before i and never on bin i or later ones.
 
@@ -87,18 +92,26 @@ class TokenScorer(nn.Module, ABC):
             )
         if action_bins.device.type == "cpu":  # elsewhere reading the values would stall the device
             self._check_bins(action_bins)
-        return self._log_probs(inputs, action_bins)
+        return self._logits(inputs, action_bins)
 
     def next_log_probs(
         self, decode_state: DecodeState, previous_bins: Int64[Tensor, " batch"] | None
     ) -> Float32[Tensor, "batch bin_or_dummy"]:
-        """Return the log-probabilities of the next token and advance `decode_state`.
+        """Return the log-probabilities of the next token and advance `decode_state`; raises as `next_logits`.
 
         Equals the column of `log_probs` at the same position.
+        """
+        return split_dummy(self.next_logits(decode_state, previous_bins))
+
+    def next_logits(
+        self, decode_state: DecodeState, previous_bins: Int64[Tensor, " batch"] | None
+    ) -> Float32[Tensor, "batch bin_or_dummy"]:
+        """Return the logits of the next token and advance `decode_state`.
 
         Args:
             decode_state: from `start`; changed in place.
             previous_bins: the bin chosen at the position before; None at the first position.
+
         Raises:
             ValueError: the previous bin is missing, given too early, or every token is already decoded.
             ShapeMismatch: a bin that is no bin, such as the dummy token.
@@ -109,12 +122,12 @@ class TokenScorer(nn.Module, ABC):
             raise ValueError(f"previous_bins is None at position 0 and only there (position {decode_state.position}).")
         if previous_bins is not None:
             self._check_bins(previous_bins)
-        log_probs = self._next_log_probs(decode_state, previous_bins)
+        logits = self._next_logits(decode_state, previous_bins)
         decode_state.position += 1
-        return log_probs
+        return logits
 
     @abstractmethod
-    def start(self, inputs: ModelInputs) -> DecodeState:
+    def start(self, inputs: Inputs) -> DecodeState:
         """Run everything that does not depend on action tokens once, and return where decoding begins.
 
         Raises:
@@ -122,22 +135,20 @@ class TokenScorer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def _log_probs(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
-        """Return `log_probs` of checked arguments."""
-
-    @abstractmethod
-    def _next_log_probs(self, decode_state: Any, previous_bins: Tensor | None) -> Tensor:
-        """Return `next_log_probs` of checked arguments; the caller advances `position`."""
-
-    @abstractmethod
-    def encode_instructions(
-        self, instructions: Sequence[str]
-    ) -> tuple[Int64[Tensor, "batch text_len"], Bool[Tensor, "batch text_len"]]:
-        """Return token ids, padded on the right, and the mask of what is not padding.
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Check a batch against `spec`.
 
         Raises:
-            UnknownName: an instruction has a word that the model's vocabulary lacks.
+            ShapeMismatch: shapes, types or batch sizes differ.
         """
+
+    @abstractmethod
+    def _logits(self, inputs: Inputs, action_bins: Tensor) -> Tensor:
+        """Return `logits` of checked arguments, in float32."""
+
+    @abstractmethod
+    def _next_logits(self, decode_state: Any, previous_bins: Tensor | None) -> Tensor:
+        """Return `next_logits` of checked arguments, in float32; the caller advances `position`."""
 
     @abstractmethod
     def reset_dummy(self, probability: float = 0.95) -> None:
@@ -149,33 +160,16 @@ class TokenScorer(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def load_files(cls, folder: Path) -> TokenScorer:
+    def load_files(cls, folder: Path) -> TokenScorer[Inputs]:
         """Rebuild a scorer from what `save_files` wrote; its weights are not loaded yet.
 
         Raises:
             CheckpointError: a file is missing or says something else than this version writes.
         """
 
-    def check_inputs(self, inputs: ModelInputs) -> None:
-        """Check a batch against `spec`.
-
-        Raises:
-            ShapeMismatch: cameras, image size, state size, types or batch sizes differ.
-        """
-        spec = self.spec
-        expected = (len(spec.cameras), *spec.image_size, 3)
-        if tuple(inputs.images.shape[1:]) != expected or inputs.images.dtype != torch.uint8:
-            raise ShapeMismatch(
-                f"Images must be uint8 of shape (batch, {', '.join(map(str, expected))}), cameras "
-                f"{', '.join(spec.cameras)}; got {inputs.images.dtype} of {tuple(inputs.images.shape)}."
-            )
-        if inputs.state.ndim != 2 or inputs.state.shape[1] != spec.state_dim:
-            raise ShapeMismatch(f"The state must have {spec.state_dim} numbers; got {tuple(inputs.state.shape)}.")
-        sizes = {len(inputs.images), len(inputs.state), len(inputs.text), len(inputs.text_mask)}
-        if len(sizes) > 1:
-            raise ShapeMismatch(f"The parts of a batch must have one size; got {sorted(sizes)}.")
-
     def _check_bins(self, action_bins: Tensor) -> None:
+        if action_bins.numel() == 0:
+            return
         low, high = (int(bound) for bound in torch.aminmax(action_bins))
         if low < 0 or high >= self.spec.n_bins:
             raise ShapeMismatch(

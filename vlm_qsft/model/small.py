@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import CheckpointError, QsftError
 from vlm_qsft.model.action_decoder import ActionDecoder, DecoderMemory
-from vlm_qsft.model.action_logits import join_dummy
 from vlm_qsft.model.camera_trunk import INSTRUCTION_WIDTH, CameraTrunk, InstructionEncoder
 from vlm_qsft.model.inputs import ModelInputs
 from vlm_qsft.model.loading import SCORER_NAME, read_scorer_record
-from vlm_qsft.model.scorer import DecodeState, ScorerSpec, TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
+from vlm_qsft.model.scorer import DecodeState
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.state_statistics import StateNormalizer, StateStatistics
 from vlm_qsft.model.word_tokenizer import WordTokenizer
@@ -36,7 +36,7 @@ class SmallDecodeState(DecodeState):
     memory: DecoderMemory
 
 
-class SmallVLM(TokenScorer):
+class SmallVLM(RobotScorer):
     """One convolutional trunk per camera, instruction and state fused into one vector, and a causal action decoder."""
 
     def __init__(
@@ -77,12 +77,11 @@ class SmallVLM(TokenScorer):
         self.check_inputs(inputs)
         return SmallDecodeState(position=0, memory=self.decoder.begin(self._features(inputs)))
 
-    def _log_probs(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
-        return split_dummy(self.decoder(self._features(inputs), action_bins))
+    def _logits(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
+        return self.decoder(self._features(inputs), action_bins)
 
-    def _next_log_probs(self, decode_state: SmallDecodeState, previous_bins: Tensor | None) -> Tensor:
-        logits = self.decoder.step(decode_state.memory, previous_bins, position=decode_state.position)
-        return split_dummy(logits)
+    def _next_logits(self, decode_state: SmallDecodeState, previous_bins: Tensor | None) -> Tensor:
+        return self.decoder.step(decode_state.memory, previous_bins, position=decode_state.position)
 
     def _features(self, inputs: ModelInputs) -> Float[Tensor, "batch width"]:
         instruction = self.instruction(inputs.text, inputs.text_mask)
@@ -102,15 +101,10 @@ class SmallVLM(TokenScorer):
         Raises:
             CheckpointError: the file is missing or says something else than this version writes.
         """
-        spec, record = read_scorer_record(folder)
+        spec, record = read_scorer_record(folder, ScorerSpec)
         placeholder = StateStatistics((0.0,) * spec.state_dim, (1.0,) * spec.state_dim)
         try:
             settings, words = ModelSettings.from_json(record["settings"]), WordTokenizer.from_json(record["words"])
         except (KeyError, TypeError, QsftError) as error:
             raise CheckpointError(f"{folder / SCORER_NAME} does not describe a small model: {error}") from error
         return cls(spec, settings, words, placeholder)
-
-
-def split_dummy(logits: Float[Tensor, "*batch bin_or_dummy"]) -> Float[Tensor, "*batch bin_or_dummy"]:
-    """Return log-probabilities of logits whose last column is the dummy token's."""
-    return join_dummy(logits[..., :-1], logits[..., -1])

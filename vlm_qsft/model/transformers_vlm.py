@@ -1,4 +1,4 @@
-"""`TransformersVLM`: a TokenScorer over any image-text-to-text model of transformers.
+"""`TransformersVLM`: a RobotScorer over any image-text-to-text model of transformers.
 
     head (chat opening, pictures) | tail (instruction, padded) | state | action tokens
 
@@ -27,7 +27,8 @@ from vlm_qsft.model.inputs import ModelInputs
 from vlm_qsft.model.loading import SCORER_NAME, read_scorer_record
 from vlm_qsft.model.prefix import Prefix
 from vlm_qsft.model.pretrained import PretrainedVlm, model_from_config
-from vlm_qsft.model.scorer import DecodeState, ScorerSpec, TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer, ScorerSpec
+from vlm_qsft.model.scorer import DecodeState
 from vlm_qsft.model.state_statistics import StateNormalizer, StateStatistics
 
 
@@ -48,7 +49,7 @@ class VlmDecodeState(DecodeState):
     next_positions: Int64[Tensor, "axis batch"]
 
 
-class TransformersVLM(TokenScorer):
+class TransformersVLM(RobotScorer):
     """Action tokens on a vision-language model: its own decoder, its own tables with further rows, no new head."""
 
     head_ids: Tensor
@@ -141,7 +142,7 @@ class TransformersVLM(TokenScorer):
             next_positions=prefix.positions[:, :, -1] + 1,
         )
 
-    def _log_probs(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
+    def _logits(self, inputs: ModelInputs, action_bins: Tensor) -> Tensor:
         prefix = self._prefix(inputs)
         steps = self.spec.n_tokens - 1
         actions = self.rows.embed(action_bins[:, :-1]).to(prefix.embeddings.dtype)
@@ -153,18 +154,18 @@ class TransformersVLM(TokenScorer):
             None,
             deeper=prefix.deeper,
         )
-        return self.rows.log_probs(hidden[:, prefix.seen.shape[1] - 1 :])
+        return self.rows.logits(hidden[:, prefix.seen.shape[1] - 1 :])
 
-    def _next_log_probs(self, decode_state: VlmDecodeState, previous_bins: Tensor | None) -> Tensor:
+    def _next_logits(self, decode_state: VlmDecodeState, previous_bins: Tensor | None) -> Tensor:
         if previous_bins is None:
-            return self.rows.log_probs(decode_state.hidden)
+            return self.rows.logits(decode_state.hidden)
         embedded = self.rows.embed(previous_bins)[:, None].to(decode_state.hidden.dtype)
         decode_state.seen = nn.functional.pad(decode_state.seen, (0, 1), value=True)
         hidden = self._decode(
             embedded, decode_state.seen[:, None], decode_state.next_positions[..., None], decode_state.cache
         )
         decode_state.next_positions = decode_state.next_positions + 1
-        return self.rows.log_probs(hidden[:, -1])
+        return self.rows.logits(hidden[:, -1])
 
     def _prefix(self, inputs: ModelInputs) -> Prefix:
         batch = len(inputs)
@@ -262,7 +263,7 @@ class TransformersVLM(TokenScorer):
         Raises:
             CheckpointError: a file is missing or does not fit the others.
         """
-        spec, record = read_scorer_record(folder)
+        spec, record = read_scorer_record(folder, ScorerSpec)
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

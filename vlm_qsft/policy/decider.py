@@ -12,11 +12,12 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting, NotFinite, QsftError
-from vlm_qsft.model import Checkpoint, ModelInputs, TokenScorer, inputs_from_observation, renormalise_bins
-from vlm_qsft.policy.decoding import TokenLogProbs, choose_decoding
+from vlm_qsft.model import Checkpoint, ModelInputs, RobotScorer, inputs_from_observation, renormalise_bins
+from vlm_qsft.policy.decoding import choose_decoding
 from vlm_qsft.policy.interface import PolicyInterface
+from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, behavior_value, log_likelihood_ratio, sft
+from vlm_qsft.qsft import behavior_value, log_likelihood_ratio
 from vlm_qsft.types import Decision, Observation
 
 NAN = float("nan")
@@ -61,10 +62,15 @@ class Decider:
         """See `QPolicy`.
 
         Raises:
-            InvalidSetting: the extraction needs a network that the checkpoint lacks.
+            InvalidSetting: the extraction needs a network that the checkpoint lacks, or it holds a critic.
         """
         self.settings = settings
         self.checkpoint = checkpoint
+        method = checkpoint.metadata.get("train", {}).get("method", "qsft")
+        if method != "qsft":
+            raise InvalidSetting(
+                f"{checkpoint.folder} holds a critic ({method}), a rival on text; robots decide by p_theta."
+            )
         self._device = torch.device(device)
         behavior, q_model = (_on(scorer, self._device) for scorer in (checkpoint.behavior, checkpoint.q_model))
         for name, is_needed, scorer in (
@@ -178,7 +184,7 @@ class Decider:
         chosen: list[Tensor] = []
         for _ in range(spec.n_tokens):
             token = decoding.step(state, previous)
-            distribution = self._extract(token)
+            distribution = next_distribution(token, self.settings)
             previous = _draw(distribution.exp(), episodes)
             said.append(token)
             distributions.append(distribution)
@@ -205,20 +211,6 @@ class Decider:
             )
         return decisions
 
-    def _extract(self, token: TokenLogProbs) -> Float32[Tensor, "batch n_bins"]:
-        settings = self.settings
-        if settings.extraction == "sft":
-            assert token.log_pi is not None
-            return sft(token.log_pi, temperature=settings.temperature, support=settings.support)
-        assert token.log_p is not None
-        return EXTRACTIONS[settings.extraction](
-            token.log_p,
-            token.log_pi,
-            inverse_temperature=settings.inverse_temperature,
-            temperature=settings.temperature,
-            support=settings.support,
-        )
-
     def _complete(
         self, inputs: ModelInputs, bins: Int64[Tensor, "batch token"], said: list[TokenLogProbs]
     ) -> tuple[Tensor | None, Tensor | None]:
@@ -241,7 +233,7 @@ class Decider:
         return values
 
 
-def _on(scorer: TokenScorer | None, device: torch.device) -> TokenScorer | None:
+def _on(scorer: RobotScorer | None, device: torch.device) -> RobotScorer | None:
     return None if scorer is None else scorer.to(device).eval()
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.inputs import ModelInputs
-from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer
 from vlm_qsft.model.small import SmallVLM
 from vlm_qsft.policy.fused_small import can_fuse, fuse
-
-
-class TokenLogProbs(NamedTuple):
-    """What the networks say about one token; None where a network is not asked."""
-
-    log_p: Float32[Tensor, "batch bins_and_dummy"] | None
-    log_pi: Float32[Tensor, "batch n_bins"] | None
+from vlm_qsft.policy.next_token import TokenLogProbs
 
 
 class Decoding(Protocol):
@@ -36,7 +30,7 @@ class Decoding(Protocol):
 class BehaviorDecoding:
     """pi_phi alone."""
 
-    def __init__(self, behavior: TokenScorer) -> None:
+    def __init__(self, behavior: RobotScorer) -> None:
         self._behavior = behavior
 
     def start(self, inputs: ModelInputs) -> Any:
@@ -51,7 +45,7 @@ class BehaviorDecoding:
 class LikelihoodDecoding:
     """p_theta alone."""
 
-    def __init__(self, q_model: TokenScorer) -> None:
+    def __init__(self, q_model: RobotScorer) -> None:
         self._q_model = q_model
 
     def start(self, inputs: ModelInputs) -> Any:
@@ -66,7 +60,7 @@ class LikelihoodDecoding:
 class PairDecoding:
     """pi_phi and p_theta, one after the other; works for every pair of scorers."""
 
-    def __init__(self, behavior: TokenScorer, q_model: TokenScorer) -> None:
+    def __init__(self, behavior: RobotScorer, q_model: RobotScorer) -> None:
         self._behavior, self._q_model = behavior, q_model
 
     def start(self, inputs: ModelInputs) -> Any:
@@ -103,7 +97,7 @@ class FusedDecoding:
         return TokenLogProbs(both[1:], renormalise_bins(both[:1]))
 
 
-def choose_decoding(behavior: TokenScorer | None, q_model: TokenScorer | None, *, fuse: bool) -> Decoding:
+def choose_decoding(behavior: RobotScorer | None, q_model: RobotScorer | None, *, fuse: bool) -> Decoding:
     """Return a way to ask the networks that are given, at least one.
 
     Args:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from vlm_qsft.model.action_decoder import ActionDecoder
 from vlm_qsft.model.camera_trunk import CameraTrunk
-from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer
 from vlm_qsft.model.small import SmallVLM
 from vlm_qsft.policy.fused_layers import FusedConv2d, FusedEmbedding, FusedLayerNorm, FusedLinear
 
@@ -59,7 +59,7 @@ class FusedTrunk(nn.Module):
         return F.relu(self.fourth(F.relu(self.third(maps)))).flatten(1)
 
 
-def can_fuse(first: TokenScorer, second: TokenScorer) -> bool:
+def can_fuse(first: RobotScorer, second: RobotScorer) -> bool:
     """Tell whether two scorers are small models of one architecture, vocabulary and normalisation."""
     if not (isinstance(first, SmallVLM) and isinstance(second, SmallVLM)):
         return False

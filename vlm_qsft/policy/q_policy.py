@@ -30,7 +30,7 @@ class QPolicy:
                 checkpoint has both, at the price of one more pass. Without it they are NaN there.
 
         Raises:
-            InvalidSetting: the extraction needs a network that the checkpoint lacks.
+            InvalidSetting: the extraction needs a network that the checkpoint lacks, or it holds a critic.
         """
         self.decider = Decider(checkpoint, settings, device, explain=explain)
         self._episode: Episode | None = None

@@ -32,8 +32,9 @@ class BackupInputs:
         bootstrap_mask: False where the episode terminated within the k steps; True where it was truncated.
         log_p_next: target network, first token at the bootstrap state.
         log_pi_next: behavior policy, first token at the bootstrap state.
-        log_p: target network at this state, given the logged tokens before each position.
-        log_pi: behavior policy at this state, given the logged tokens before each position.
+        log_p: target network at this state, given the logged tokens before each position; not read where an action is
+            one token.
+        log_pi: behavior policy there; likewise.
     """
 
     n_tokens: int
@@ -86,6 +87,11 @@ class Backup:
     needs_uniform: frozenset[str]
     function: Callable[[BackupInputs, BackupSettings], Tensor]
 
+    def needed(self, remainder: Remainder, n_tokens: int) -> frozenset[str]:
+        """Return the fields of `BackupInputs` that it reads; an action of one token has no state inside it."""
+        needed = self.needs_uniform if remainder == "uniform" else self.needs
+        return needed - _INSIDE_ACTION if n_tokens == 1 else needed
+
     def targets(self, inputs: BackupInputs, settings: BackupSettings) -> Float[Tensor, "batch token"]:
         """Return the label weight of every logged token, in [0, 1], without gradient.
 
@@ -93,7 +99,7 @@ class Backup:
             InvalidSetting: a needed field of `inputs` is None.
             TargetOutOfRange, NotFinite: see `checked_targets`.
         """
-        needed = self.needs_uniform if settings.remainder == "uniform" else self.needs
+        needed = self.needed(settings.remainder, inputs.n_tokens)
         missing = sorted(name for name in needed if getattr(inputs, name) is None)
         if missing:
             raise InvalidSetting(
@@ -125,26 +131,36 @@ def _behavior(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
         cast(Tensor, inputs.discount),
         cast(Tensor, inputs.bootstrap_mask),
         next_value=behavior_value(cast(Tensor, inputs.log_p_next), inputs.log_pi_next, settings.remainder),
-        prefix_values=behavior_value(cast(Tensor, inputs.log_p), inputs.log_pi, settings.remainder),
+        prefix_values=behavior_value(*_at_prefixes(inputs), settings.remainder),
         reward_rule=settings.reward_rule,
     )
 
 
 def _max(inputs: BackupInputs, settings: BackupSettings) -> Tensor:
+    log_p, log_pi = _at_prefixes(inputs)
     return max_targets(
         cast(Tensor, inputs.reward),
         cast(Tensor, inputs.discount),
         cast(Tensor, inputs.bootstrap_mask),
         log_p_next=cast(Tensor, inputs.log_p_next),
         log_pi_next=cast(Tensor, inputs.log_pi_next),
-        log_p=cast(Tensor, inputs.log_p),
-        log_pi=cast(Tensor, inputs.log_pi),
+        log_p=log_p,
+        log_pi=cast(Tensor, log_pi),
         support=settings.support,
         clip=settings.clip,
         reward_rule=settings.reward_rule,
     )
 
 
+def _at_prefixes(inputs: BackupInputs) -> tuple[Tensor, Tensor | None]:
+    """Return log_p and log_pi; where an action is one token their only column is never read, and anything fills it."""
+    if inputs.n_tokens == 1:
+        log_pi = inputs.log_pi_next
+        return cast(Tensor, inputs.log_p_next)[:, None], None if log_pi is None else log_pi[:, None]
+    return cast(Tensor, inputs.log_p), inputs.log_pi
+
+
+_INSIDE_ACTION = frozenset({"log_p", "log_pi"})
 _STEP = frozenset({"reward", "discount", "bootstrap_mask", "log_p_next"})
 _MAX = _STEP | {"log_p", "log_pi", "log_pi_next"}
 

@@ -1,4 +1,4 @@
-"""TokenBatch: frames as tensors, ready for a scorer, a loss and a backup."""
+"""TokenBatch: logged actions as tensors, ready for a scorer, a loss and a backup."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from vlm_qsft.model.inputs import ModelInputs
+from vlm_qsft.model.inputs import ScorerInputs
 
 
 @dataclass(frozen=True)
 class Transitions:
-    """From the observation of a frame to the one its target bootstraps from.
+    """From the state of an action to the one its target bootstraps from.
 
     Attributes:
-        inputs: the observation s as stored, without augmentation; None where the backup does not look at it.
-        next_inputs: the observation s' after k control steps.
+        inputs: the state s as stored, without augmentation; None where the backup does not look at it.
+        next_inputs: the state s' after k control steps.
         reward: discounted sum of the rewards of these k steps.
         discount: gamma**k.
         bootstrap_mask: False where the episode terminated within them.
@@ -25,8 +25,8 @@ class Transitions:
         log_pi_next: cached log pi_phi at s' of the first token.
     """
 
-    inputs: ModelInputs | None
-    next_inputs: ModelInputs
+    inputs: ScorerInputs | None
+    next_inputs: ScorerInputs
     reward: Float32[Tensor, " batch"]
     discount: Float32[Tensor, " batch"]
     bootstrap_mask: Bool[Tensor, " batch"]
@@ -39,16 +39,16 @@ class TokenBatch:
     """One micro-batch.
 
     Attributes:
-        inputs: observations and instructions, augmented where the settings say so.
+        inputs: what the scorer sees, augmented where the settings say so.
         action_bins: the logged tokens.
-        weights: of the frames in the loss.
-        returns: Monte-Carlo return from each frame on.
+        weights: of the actions in the loss.
+        returns: Monte-Carlo return from each action on.
         logged_log_pi: cached log pi_phi of the logged tokens; None in the behavior phase.
         first_log_pi: cached log pi_phi of every bin of the first token; None where no value is read with it.
         transitions: what bootstrapping backups need; None where none does.
     """
 
-    inputs: ModelInputs
+    inputs: ScorerInputs
     action_bins: Int64[Tensor, "batch token"]
     weights: Float32[Tensor, " batch"]
     returns: Float32[Tensor, " batch"]
@@ -57,7 +57,7 @@ class TokenBatch:
     transitions: Transitions | None = None
 
     def __len__(self) -> int:
-        """Return the number of frames."""
+        """Return the number of actions."""
         return len(self.action_bins)
 
     def to(self, device: torch.device) -> TokenBatch:
@@ -73,6 +73,6 @@ def _moved[Record: (TokenBatch, Transitions)](record: Record, device: torch.devi
             parts[field.name] = _moved(part, device)
         elif isinstance(part, Tensor):
             parts[field.name] = part.to(device, non_blocking=True)
-        elif isinstance(part, ModelInputs):
+        elif isinstance(part, ScorerInputs):
             parts[field.name] = part.to(device)
     return replace(record, **parts)

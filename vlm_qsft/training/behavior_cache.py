@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from vlm_qsft.data.storage import storage_errors, write_durably
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.scorer import TokenScorer
-from vlm_qsft.training.dataset import FrameSource
 from vlm_qsft.training.device import autocast
 from vlm_qsft.training.progress import ProgressListener
+from vlm_qsft.training.token_dataset import RowSource
 
 LOGGED_FILE = "logged.npy"
 WHOLE_FILE = "whole.npy"
@@ -39,32 +40,32 @@ class BehaviorCache:
         whole = folder / WHOLE_FILE
         self._whole: np.ndarray | None = np.load(whole, mmap_mode="r") if whole.exists() else None
 
-    def logged(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token"]:
+    def logged(self, rows: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token"]:
         """Return log pi_phi of the logged tokens."""
-        return self._logged[frames]
+        return self._logged[rows]
 
-    def first(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch n_bins"]:
+    def first(self, rows: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch n_bins"]:
         """Return log pi_phi of every bin of the first token. Raises as `whole` does."""
-        return self._read(frames, 0)
+        return self._read(rows, 0)
 
-    def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token n_bins"]:
+    def whole(self, rows: Int64[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch token n_bins"]:
         """Return log pi_phi of every bin; stored in half precision, renormalised here.
 
         Raises:
             ValueError: the cache was made for a Q phase that does not need it.
         """
-        return self._read(frames, slice(None))
+        return self._read(rows, slice(None))
 
-    def _read(self, frames: np.ndarray, tokens: int | slice) -> np.ndarray:
+    def _read(self, rows: np.ndarray, tokens: int | slice) -> np.ndarray:
         if self._whole is None:
             raise ValueError("This cache holds log pi_phi of the logged tokens only.")
-        stored = torch.from_numpy(self._whole[frames, tokens]).float()
+        stored = torch.from_numpy(self._whole[rows, tokens]).float()
         return stored.log_softmax(-1).numpy()
 
 
 def build_behavior_cache(
-    scorer: TokenScorer,
-    source: FrameSource,
+    scorer: TokenScorer[Any],
+    source: RowSource,
     folder: Path,
     *,
     is_whole: bool,
@@ -83,37 +84,38 @@ def build_behavior_cache(
     Raises:
         StorageError: disk full; called again it continues.
     """
-    n_frames, spec = len(source.table), scorer.spec
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {LOGGED_FILE: ((n_frames, spec.n_tokens), np.float32)}
+    n_rows, spec = source.n_rows, scorer.spec
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {LOGGED_FILE: ((n_rows, spec.n_tokens), np.float32)}
     if is_whole:
         # Half precision: 0.1 % of a ratio, half the disk; a log-probability never comes near its limits.
-        shapes[WHOLE_FILE] = ((n_frames, spec.n_tokens, spec.n_bins), np.float16)
+        shapes[WHOLE_FILE] = ((n_rows, spec.n_tokens, spec.n_bins), np.float16)
     # Two phases may build on the same behavior policy at the same time: the second waits for the first.
     with FolderLock(folder, waits=True), storage_errors(folder):
-        complete = _frames_complete(folder, shapes)
+        complete = _rows_complete(folder, shapes)
         files = {name: _memmap(folder / name, shape, kind) for name, (shape, kind) in shapes.items()}
         scorer = scorer.to(device).eval()
-        for number, begin in enumerate(range(complete, n_frames, batch_size)):
+        for number, begin in enumerate(range(complete, n_rows, batch_size)):
             if number % SAVE_EVERY_BATCHES == 0 and number:
                 _note(folder, files, begin)
             if progress is not None:
-                progress("log pi_phi", begin, n_frames)
-            frames = np.arange(begin, min(begin + batch_size, n_frames))
-            bins = torch.from_numpy(source.table.tokens(frames)).to(device)
+                progress("log pi_phi", begin, n_rows)
+            rows = slice(begin, min(begin + batch_size, n_rows))
+            inputs, bins = source.rows(rows.start, rows.stop)
+            bins = bins.to(device)
             with torch.no_grad(), autocast(device, precision):
-                log_pi = renormalise_bins(scorer.log_probs(source.inputs(frames).to(device), bins))
-            files[LOGGED_FILE][frames] = log_pi.gather(-1, bins[..., None]).squeeze(-1).cpu().numpy()
+                log_pi = renormalise_bins(scorer.log_probs(inputs.to(device), bins))
+            files[LOGGED_FILE][rows] = log_pi.gather(-1, bins[..., None]).squeeze(-1).cpu().numpy()
             if is_whole:
-                files[WHOLE_FILE][frames] = log_pi.cpu().numpy()
-        if complete < n_frames:
-            _note(folder, files, n_frames)
+                files[WHOLE_FILE][rows] = log_pi.cpu().numpy()
+        if complete < n_rows:
+            _note(folder, files, n_rows)
     if progress is not None:
-        progress("log pi_phi", n_frames, n_frames)
+        progress("log pi_phi", n_rows, n_rows)
     return BehaviorCache(folder)
 
 
-def _frames_complete(folder: Path, shapes: Shapes) -> int:
-    """Return how many frames all files hold; 0 where a file or the note about them is not as it was left."""
+def _rows_complete(folder: Path, shapes: Shapes) -> int:
+    """Return how many rows all files hold; 0 where a file or the note about them is not as it was left."""
     try:
         state = read_json(folder / STATE_FILE)
         if not all(_fits(folder / name, shape, kind) for name, (shape, kind) in shapes.items()):
@@ -146,7 +148,7 @@ def _fits(path: Path, shape: tuple[int, ...], kind: type) -> bool:
     return found.shape == shape and found.dtype == kind
 
 
-def _note(folder: Path, files: dict[str, np.memmap], frames: int) -> None:
+def _note(folder: Path, files: dict[str, np.memmap], rows: int) -> None:
     for file in files.values():
         file.flush()
-    write_durably(folder / STATE_FILE, json.dumps(dict.fromkeys(files, frames)).encode())
+    write_durably(folder / STATE_FILE, json.dumps(dict.fromkeys(files, rows)).encode())

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from vlm_qsft.model.inputs import ModelInputs
 from vlm_qsft.training.augmentation import random_light, random_shift
 from vlm_qsft.training.batch import TokenBatch, Transitions
 from vlm_qsft.training.frame_table import FrameTable
+from vlm_qsft.training.q_columns import QColumns
 from vlm_qsft.training.sampler import BatchRequest
+from vlm_qsft.training.token_dataset import TokenDataset
 from vlm_qsft.training.transition_table import TransitionTable
 
 
@@ -26,23 +26,6 @@ class PictureSource(Protocol):
 
     def __call__(self, frames: Int64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch camera height width 3"]:
         """Return the pictures of these frames, resized to the model's size."""
-        ...
-
-
-@runtime_checkable
-class LoggedLogProbs(Protocol):
-    """Cached log pi_phi, see `BehaviorCache`."""
-
-    def logged(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch token"]:
-        """Return those of the logged tokens."""
-        ...
-
-    def first(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch n_bins"]:
-        """Return those of every bin of the first token."""
-        ...
-
-    def whole(self, frames: Int64[np.ndarray, " batch"]) -> Float[np.ndarray, "batch token n_bins"]:
-        """Return those of every bin."""
         ...
 
 
@@ -61,6 +44,16 @@ class FrameSource:
     pictures: PictureSource
     text: Int64[Tensor, "instruction text_len"]
     text_mask: Bool[Tensor, "instruction text_len"]
+
+    @property
+    def n_rows(self) -> int:
+        """Return the number of frames: each is one logged action."""
+        return len(self.table)
+
+    def rows(self, begin: int, stop: int) -> tuple[ModelInputs, Int64[Tensor, "batch token"]]:
+        """Return observations and tokens of these frames."""
+        frames = np.arange(begin, stop)
+        return self.inputs(frames), torch.from_numpy(self.table.tokens(frames))
 
     def inputs(
         self,
@@ -84,24 +77,7 @@ class FrameSource:
         )
 
 
-@dataclass(frozen=True)
-class QColumns:
-    """What the Q phase reads beside the frames.
-
-    Attributes:
-        log_pi: the cached behavior policy.
-        transitions: of every frame; None where the backup does not bootstrap.
-        needs: see `backup_needs`.
-        value_needs_behavior: batches carry log pi_phi of the first token, see `backup_needs.value_needs_behavior`.
-    """
-
-    log_pi: LoggedLogProbs
-    transitions: TransitionTable | None
-    needs: frozenset[str]
-    value_needs_behavior: bool
-
-
-class FrameDataset(Dataset):
+class FrameDataset(TokenDataset):
     """The frames of one split; `dataset[request]` is a whole batch, fetched without a loop over its frames."""
 
     def __init__(
@@ -120,11 +96,11 @@ class FrameDataset(Dataset):
         self.source, self.frames = source, frames
         self._q_columns = q_columns
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, request: BatchRequest) -> TokenBatch:
-        return self.__getitems__(request)
+    @property
+    def odds(self) -> Float32[np.ndarray, " chosen"]:
+        """Return the returns of the frames."""
+        # Rewards that are kept as they are may bring a return just below 0, within the tolerance of targets.
+        return np.maximum(self.source.table.returns[self.frames], 0.0)
 
     def __getitems__(self, request: BatchRequest) -> TokenBatch:
         """Return the batch of a request; the DataLoader calls this with what the sampler yields."""
@@ -147,11 +123,6 @@ class FrameDataset(Dataset):
             first_log_pi=first_log_pi,
             transitions=transitions,
         )
-
-    def batches(self, batch_size: int) -> Iterator[TokenBatch]:
-        """Return every frame once, in order, without augmentation."""
-        for begin in range(0, len(self.frames), batch_size):
-            yield self[BatchRequest(self.frames[begin : begin + batch_size])]
 
     def _transitions(
         self,

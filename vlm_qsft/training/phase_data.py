@@ -6,11 +6,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float32
 
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.schema import DatasetSchema
 from vlm_qsft.errors import CheckpointError
-from vlm_qsft.model.scorer import TokenScorer
+from vlm_qsft.model.robot_scorer import RobotScorer
 from vlm_qsft.tokens import ActionTokenizer
 from vlm_qsft.training.dataset import FrameSource
 from vlm_qsft.training.frame_table import FrameTable
@@ -42,7 +43,7 @@ def fit_tokenizer(reader: DatasetReader, settings: TokenSettings) -> ActionToken
 
 def frame_source(
     reader: DatasetReader,
-    scorer: TokenScorer,
+    scorer: RobotScorer,
     table: FrameTable,
     cache: Path,
     *,
@@ -73,17 +74,19 @@ def check_same_robot(behavior: Path, trained_on: DatasetSchema, given: DatasetSc
             )
 
 
-def warn_if_nothing_to_learn(table: FrameTable, gamma: float) -> None:
+def warn_if_nothing_to_learn(
+    returns: Float32[np.ndarray, " row"], episode_success: Bool[np.ndarray, " episode"], gamma: float
+) -> None:
     """Warn about data on which Q-SFT cannot do better than SFT."""
-    successes = int(table.episode_success.sum())
-    if np.ptp(table.returns) == 0.0:
+    successes = int(episode_success.sum())
+    if np.ptp(returns) == 0.0:
         warnings.warn(
-            f"Every frame has the return {table.returns[0]:g}: Q-SFT has nothing to learn from and will equal SFT. "
+            f"Every frame has the return {returns[0]:g}: Q-SFT has nothing to learn from and will equal SFT. "
             "Add episodes with other outcomes.",
             SuccessesOnlyWarning,
             stacklevel=3,
         )
-    elif successes == table.n_episodes:
+    elif successes == len(episode_success):
         warnings.warn(
             f"All {successes} episodes are successes: with gamma = 1 Q-SFT would be SFT, and with gamma = {gamma:g} "
             "only the time to success tells good actions from bad ones. Add failed episodes.",

@@ -1,4 +1,4 @@
-"""The two phases from a data set on disk to a checkpoint folder; each continues where it was interrupted."""
+"""The two phases of a robot from a data set on disk to a checkpoint folder; each continues where it was interrupted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 
 import torch
 
-from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.reader import DatasetReader
-from vlm_qsft.data.storage import remove_partials
 from vlm_qsft.errors import CheckpointError, DatasetError
 from vlm_qsft.model.build import build_scorer
 from vlm_qsft.model.checkpoint import load_checkpoint, save_checkpoint
-from vlm_qsft.model.manifest import MANIFEST_NAME, read_manifest
+from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.state_statistics import StateStatistics
-from vlm_qsft.training.backup_needs import backup_needs
+from vlm_qsft.training.backup_needs import backup_needs, horizon, needs_target_network
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
+from vlm_qsft.training.critic_trainer import q_trainer, value_model
 from vlm_qsft.training.dataset import FrameDataset
-from vlm_qsft.training.device import keep_freed_memory, resolve_device, resolve_precision, set_threads
+from vlm_qsft.training.device import resolve_device, resolve_precision
 from vlm_qsft.training.frame_table import FrameTable, read_frame_table
 from vlm_qsft.training.phase_data import (
     check_same_robot,
@@ -27,16 +26,12 @@ from vlm_qsft.training.phase_data import (
     frame_source,
     warn_if_nothing_to_learn,
 )
-from vlm_qsft.training.phase_record import agree_on_settings
+from vlm_qsft.training.phase_run import outcome, run_phase
 from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.q_columns import build_q_columns
-from vlm_qsft.training.q_trainer import QTrainer, likelihood_model
 from vlm_qsft.training.settings import TokenSettings, TrainSettings, Weights
-from vlm_qsft.training.splits import Splits, split_frames
-from vlm_qsft.training.step_folder import keep_only
-from vlm_qsft.training.trainer import TokenTrainer
-
-POLICY_FOLDER = "policy"
+from vlm_qsft.training.splits import split_frames
+from vlm_qsft.training.transition_table import TransitionTable, transition_table
 
 
 def train_behavior(
@@ -82,15 +77,8 @@ def train_behavior(
         "tokens": token_settings.to_json(),
         "train": train_settings.compared("behavior"),
     }
-    with FolderLock(out):
-        remove_partials(out)
-        agree_on_settings(out, asked)
-        policy = out / POLICY_FOLDER
-        if (policy / MANIFEST_NAME).is_file():
-            remove_leftovers(out)
-            return policy
-        set_threads()
-        keep_freed_memory()
+
+    def train(policy: Path) -> None:
         device = resolve_device(train_settings.device)
         precision = resolve_precision(train_settings.precision, device)
         tokenizer = fit_tokenizer(reader, token_settings)
@@ -111,16 +99,17 @@ def train_behavior(
             precision=precision,
             progress=progress,
         )
+        trainer.run()
         save_checkpoint(
             policy,
-            behavior=trainer.run(),
+            behavior=scorer,
             q_model=None,
             action_tokenizer=tokenizer,
             schema=reader.schema,
-            metadata={**asked, **outcome(trainer, table, splits)},
+            metadata={**asked, **outcome(trainer, table, splits), **facts(table)},
         )
-        remove_leftovers(out)
-        return policy
+
+    return run_phase(out, asked, train)
 
 
 def train_q(
@@ -149,7 +138,7 @@ def train_q(
     """
     dataset, out, behavior = Path(dataset), Path(out), Path(behavior)
     reader = DatasetReader(dataset)
-    backup_needs(train_settings)  # a name that does not exist is found before anything is written
+    backup_needs(train_settings, 1)  # a name that does not exist is found before anything is written
     behavior_identity = read_manifest(behavior).identity
     asked = {
         "phase": "q",
@@ -157,21 +146,14 @@ def train_q(
         "behavior": {"identity": behavior_identity},
         "train": train_settings.compared("q"),
     }
-    with FolderLock(out):
-        remove_partials(out)
-        agree_on_settings(out, asked)
-        policy = out / POLICY_FOLDER
-        if (policy / MANIFEST_NAME).is_file():
-            remove_leftovers(out)
-            return policy
+
+    def train(policy: Path) -> None:
         labels = reader.metadata.labels
         if labels is None or not reader.has_labels:
             raise DatasetError(
                 f"{dataset} has no labels (next.reward, next.terminated, ...): the Q phase learns from rewards. "
                 "Label the data set first."
             )
-        set_threads()
-        keep_freed_memory()
         device = resolve_device(train_settings.device)
         precision = resolve_precision(train_settings.precision, device)
         checkpoint = load_checkpoint(behavior, device)
@@ -181,21 +163,24 @@ def train_q(
             )
         check_same_robot(behavior, checkpoint.schema, reader.schema)
         table = read_frame_table(reader, checkpoint.action_tokenizer, gamma=train_settings.gamma)
-        warn_if_nothing_to_learn(table, train_settings.gamma)
+        warn_if_nothing_to_learn(table.returns, table.episode_success, train_settings.gamma)
         splits = split_frames(table, train_settings, weights="all")
-        cache = cache or out.parent / "cache"
-        source = frame_source(reader, checkpoint.behavior, table, cache, workers=workers, progress=progress)
+        kept = cache or out.parent / "cache"
+        source = frame_source(reader, checkpoint.behavior, table, kept, workers=workers, progress=progress)
         columns = build_q_columns(
             checkpoint.behavior,
             source,
+            frame_transitions(table, train_settings),
             train_settings,
-            cache / f"log-pi-{behavior_identity[:16]}-{reader.fingerprint[:16]}-{precision}",
+            kept / f"log-pi-{behavior_identity[:16]}-{reader.fingerprint[:16]}-{precision}",
+            batch_size=train_settings.micro_batch_size,
             device=device,
             precision=precision,
             progress=progress,
         )
-        trainer = QTrainer(
-            likelihood_model(checkpoint.behavior, train_settings.remainder),
+        q_model = value_model(checkpoint.behavior, train_settings)
+        trainer = q_trainer(
+            q_model,
             settings=train_settings,
             reward_rule=labels.reward_rule,
             train_frames=FrameDataset(source, splits.train, q_columns=columns),
@@ -205,33 +190,29 @@ def train_q(
             precision=precision,
             progress=progress,
         )
+        trainer.run()
+        metadata = {**asked, "behavior_metadata": dict(checkpoint.metadata), **outcome(trainer, table, splits)}
         save_checkpoint(
             policy,
             behavior=checkpoint.behavior,
-            q_model=trainer.run(),
+            q_model=q_model,
             action_tokenizer=checkpoint.action_tokenizer,
             schema=checkpoint.schema,
-            metadata={**asked, "behavior_metadata": dict(checkpoint.metadata), **outcome(trainer, table, splits)},
+            metadata={**metadata, **facts(table)},
         )
-        remove_leftovers(out)
-        return policy
+
+    return run_phase(out, asked, train)
 
 
-def outcome(trainer: TokenTrainer, table: FrameTable, splits: Splits) -> dict[str, Any]:
-    """Return what a finished phase says about itself, for the checkpoint's metadata."""
-    return {
-        "steps": trainer.state.global_step,
-        "best_step": trainer.held_out.best_step or None,
-        "episodes": table.n_episodes,
-        "successful_episodes": int(table.episode_success.sum()),
-        "train_frames": len(splits.train),
-        "validation_frames": len(splits.validation),
-        "clipped_action_numbers": table.n_clipped,
-    }
+def facts(table: FrameTable) -> dict[str, Any]:
+    """Return what a checkpoint of a robot says about its data: clipped numbers, and what one can tell the robot."""
+    return {"clipped_action_numbers": table.n_clipped, "instructions": sorted(table.instructions)}
 
 
-def remove_leftovers(out: Path) -> None:
-    """Remove what only a resumption needs: the checkpoint with its optimiser, the best weights so far."""
-    keep_only(out, None)
-    for path in out.glob("best-*.safetensors"):
-        path.unlink()
+def frame_transitions(table: FrameTable, settings: TrainSettings) -> TransitionTable | None:
+    """Return the transitions of every frame; None where the backup does not bootstrap."""
+    if not needs_target_network(backup_needs(settings, table.action_bins.shape[1] * table.chunk)):
+        return None
+    return transition_table(
+        table.reward, table.terminated, table.stop, gamma=settings.gamma, horizon=horizon(settings, table.chunk)
+    )

@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 from vlm_qsft.data.frame_cache import Frames, open_frames
 from vlm_qsft.data.reader import DatasetReader
 from vlm_qsft.data.storage import storage_errors
-from vlm_qsft.model.scorer import ScorerSpec
+from vlm_qsft.model.robot_scorer import ScorerSpec
 from vlm_qsft.training.progress import ProgressListener
 
 DISK_SHARE = 0.5

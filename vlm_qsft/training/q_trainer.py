@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -45,7 +44,7 @@ START_DUMMY_PROBABILITY = {"dummy": 0.95, "uniform": 1e-6}
 saturation. With `uniform` the dummy gets no label and must be out of the way: p_theta starts as pi_phi, as printed."""
 
 
-def likelihood_model(behavior: TokenScorer, remainder: str) -> TokenScorer:
+def likelihood_model[Scorer: TokenScorer[Any]](behavior: Scorer, remainder: str) -> Scorer:
     """Return p_theta as it starts under a remainder: a copy of pi_phi with its dummy token reset."""
     q_model = copy.deepcopy(behavior)
     q_model.reset_dummy(START_DUMMY_PROBABILITY[remainder])
@@ -55,7 +54,7 @@ def likelihood_model(behavior: TokenScorer, remainder: str) -> TokenScorer:
 class QTrainer(TokenTrainer):
     """Trains p_theta, see `likelihood_model` for its start."""
 
-    def __init__(self, q_model: TokenScorer, *, settings: TrainSettings, reward_rule: str, **others: Any) -> None:
+    def __init__(self, q_model: TokenScorer[Any], *, settings: TrainSettings, reward_rule: str, **others: Any) -> None:
         """Prepare the phase.
 
         Args:
@@ -63,7 +62,7 @@ class QTrainer(TokenTrainer):
             others: see `TokenTrainer`.
         """
         self._backup = BACKUPS[settings.backup]
-        self._needs = backup_needs(settings)
+        self._needs = backup_needs(settings, q_model.spec.n_tokens)
         self._remainder: Remainder = cast(Remainder, settings.remainder)  # `backup_needs` has checked it
         self._backup_settings = BackupSettings(self._remainder, settings.support, clip=True, reward_rule=reward_rule)
         self.target_network: TargetNetwork | None = None
@@ -108,9 +107,7 @@ class QTrainer(TokenTrainer):
 
     def priority(self) -> Priority | None:
         """Return the returns of the training frames as odds; None where no return is above 0."""
-        frames = self.train_frames
-        # Rewards that are kept as they are may bring a return just below 0, within the tolerance of targets.
-        odds = np.maximum(frames.source.table.returns[frames.frames], 0.0)
+        odds = self.train_frames.odds
         if self.settings.priority_share == 0.0 or not odds.any():
             return None
         return Priority(odds, self.settings.priority_share)
@@ -133,8 +130,8 @@ class QTrainer(TokenTrainer):
             return BackupInputs(n_tokens, returns=batch.returns)
         step, target = batch.transitions, self.target_network.module
         with torch.no_grad(), self.accelerator.autocast():
-            log_p_next = target.next_log_probs(target.start(step.next_inputs), None)
-            log_p = None if step.inputs is None else target.log_probs(step.inputs, batch.action_bins)
+            log_p_next = self.outputs(target.next_logits(target.start(step.next_inputs), None))
+            log_p = None if step.inputs is None else self.outputs(target.logits(step.inputs, batch.action_bins))
         return BackupInputs(
             n_tokens,
             returns=batch.returns,

@@ -20,7 +20,10 @@ LARGEST_CHUNK = 1_000  # control steps; a token of the model stands for every di
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BEHAVIOR_ONLY = frozenset({"patience"})
-Q_ONLY = frozenset({"gamma", "backup", "remainder", "target_update_rate", "n_step", "support", "priority_share"})
+METHODS = ("qsft", "monte_carlo", "ilql", "cql")
+Q_ONLY = frozenset(
+    {"method", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support", "priority_share"}
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class TrainSettings:
         patience: evaluations without a better held-out NLL after which the behavior phase stops; its weights
             are then those of the best evaluation. 0 never stops it and keeps the last weights.
         gamma: discount per control step, for returns and backups.
+        method: "qsft", or the critic that is trained in the place of p_theta, one of
+            `vlm_qsft.qsft.critics.CRITICS`: it has its own backup, and no remainder.
         backup: name of the Bellman backup, one of `vlm_qsft.qsft.BACKUPS`.
         remainder: where 1 - target goes: "dummy" or "uniform" (as printed).
         target_update_rate: share of the online weights that enters the target network at every step.
@@ -102,6 +107,7 @@ class TrainSettings:
     save_every: int = 200
     patience: int = 0
     gamma: float = 0.97
+    method: str = "qsft"
     backup: str = "monte_carlo"
     remainder: str = "dummy"
     target_update_rate: float = 0.005
@@ -152,6 +158,8 @@ class TrainSettings:
                 f"accumulation must divide batch_size: {self.batch_size} frames cannot be cut into "
                 f"{self.accumulation} equal pieces."
             )
+        if self.method not in METHODS:
+            raise UnknownName("method", self.method, METHODS)
         if self.precision not in PRECISIONS:
             raise UnknownName("precision", self.precision, PRECISIONS)
         if self.device not in DEVICES:

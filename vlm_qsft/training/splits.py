@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from vlm_qsft.data.split import split_episodes
 from vlm_qsft.errors import DatasetError
-from vlm_qsft.training.frame_table import FrameTable
 from vlm_qsft.training.settings import TrainSettings, Weights
+
+
+@runtime_checkable
+class EpisodeFrames(Protocol):
+    """Which frames, or contexts of text, belong to which episode."""
+
+    @property
+    def n_episodes(self) -> int:
+        """Return the number of episodes."""
+        ...
+
+    @property
+    def episode_success(self) -> Bool[np.ndarray, " episode"]:
+        """Return whether each episode accomplished its task."""
+        ...
+
+    @property
+    def recorded_as(self) -> Int64[np.ndarray, " episode"]:
+        """Return each episode itself, or the one that it is a counterfactual copy of."""
+        ...
+
+    def frames_of(self, episodes: Int64[np.ndarray, " chosen"]) -> Int64[np.ndarray, " frame"]:
+        """Return the indices of all frames of these episodes, ascending."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +52,7 @@ class Splits:
     validation: Int64[np.ndarray, " validation"]
 
 
-def split_frames(table: FrameTable, settings: TrainSettings, *, weights: Weights) -> Splits:
+def split_frames(table: EpisodeFrames, settings: TrainSettings, *, weights: Weights) -> Splits:
     """Split a data set, the same way for every phase with the same seed.
 
     Frames of weight 0 are left out instead of being carried through the model.

@@ -22,10 +22,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from vlm_qsft.data.storage import partial_path, storage_errors
 from vlm_qsft.errors import InvalidSetting, NotFinite
+from vlm_qsft.model.action_logits import split_dummy
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.model.weight_files import weight_storage_errors
 from vlm_qsft.training.batch import TokenBatch
-from vlm_qsft.training.dataset import FrameDataset
 from vlm_qsft.training.held_out import HeldOut, best_weights_path
 from vlm_qsft.training.metric_means import MetricMeans
 from vlm_qsft.training.metrics_log import MetricsLog
@@ -33,6 +33,7 @@ from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.sampler import FrameSampler, Priority
 from vlm_qsft.training.settings import Phase, TrainSettings
 from vlm_qsft.training.step_folder import keep_only, latest_complete, mark_complete
+from vlm_qsft.training.token_dataset import TokenDataset
 from vlm_qsft.training.training_arguments import training_arguments
 from vlm_qsft.training.weights import load_trained_tensors, save_tensors, trained_tensors
 
@@ -44,12 +45,12 @@ class TokenTrainer(Trainer, ABC):
 
     def __init__(
         self,
-        scorer: TokenScorer,
+        scorer: TokenScorer[Any],
         *,
         phase: Phase,
         settings: TrainSettings,
-        train_frames: FrameDataset,
-        validation_frames: FrameDataset,
+        train_frames: TokenDataset,
+        validation_frames: TokenDataset,
         out: Path,
         device: torch.device,
         precision: str,
@@ -82,6 +83,10 @@ class TokenTrainer(Trainer, ABC):
         )
         self.remove_callback(PrinterCallback)
 
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Return what the logits of the scorer mean to this phase: log-probabilities over bins and dummy."""
+        return split_dummy(logits)
+
     @abstractmethod
     def batch_loss(self, log_probs: Tensor, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its metrics."""
@@ -90,7 +95,7 @@ class TokenTrainer(Trainer, ABC):
     def held_out_metrics(self) -> dict[str, float]:
         """Return the metrics on the held-out frames; for early stopping, `nll` is among them."""
 
-    def run(self) -> TokenScorer:
+    def run(self) -> TokenScorer[Any]:
         """Train from the start, or from the last whole checkpoint; return the scorer with its final weights.
 
         These are the weights of the last step, or with `patience` those of the best held-out NLL.
@@ -119,7 +124,7 @@ class TokenTrainer(Trainer, ABC):
         for batch in self.validation_frames.batches(self.settings.micro_batch_size):
             on_device = batch.to(self.args.device)
             with torch.no_grad():
-                log_probs = scorer(on_device.inputs, on_device.action_bins)
+                log_probs = self.outputs(scorer(on_device.inputs, on_device.action_bins))
             yield log_probs, on_device
 
     def priority(self) -> Priority | None:
@@ -159,7 +164,7 @@ class TokenTrainer(Trainer, ABC):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """Return the loss and remember its metrics until the next report."""
-        loss, metrics = self.batch_loss(model(inputs.inputs, inputs.action_bins), inputs)
+        loss, metrics = self.batch_loss(self.outputs(model(inputs.inputs, inputs.action_bins)), inputs)
         self._means.add(metrics, count=len(inputs))
         return loss
 
@@ -200,7 +205,7 @@ class TokenTrainer(Trainer, ABC):
         return inputs.to(self.args.device)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> None:
-        return None  # every micro-batch has the same number of frames: the mean of their means is the mean
+        return None  # micro-batches count alike, by size or by their weights: the mean of their means is the mean
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         folder = self.out if output_dir is None else Path(output_dir)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from qsft_datasets.labeling.review.decisions import Decisions, read_decisions
 from qsft_datasets.labeling.review.server import ReviewServer
 from qsft_datasets.labeling.review.view import ReviewView
 from vlm_qsft.data.reader import DatasetReader
-from vlm_qsft.errors import InvalidSetting
 
 BEFORE_REVIEW = PRIORITY[: PRIORITY.index("review")]
 
@@ -44,15 +42,7 @@ def review_episodes(root: Path, request: OutcomeRequest, *, port: int, announce:
         announce(f"Every episode is decided already: {decisions.path}")
         return decisions
     view = ReviewView(reader, episodes, decisions)
-    try:
-        server = ReviewServer(view, port=port)
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        raise InvalidSetting(
-            f"Port {port} cannot be used ({error.strerror}). Leave --port out to take a free one."
-        ) from error
-    with server:
+    with ReviewServer(view, port=port) as server:
         announce(
             f"{len(episodes)} episodes to review, {sum(e in decisions.of for e in episodes)} of them decided. Open\n"
             f"  {server.address}\nKeys: s success, f failure, space skip. Decisions are kept in {decisions.path}"

@@ -1,0 +1,177 @@
+"""Q-SFT, SFT and the rivals on language tasks: the same logs, small models, steps and games for every method.
+
+    python benchmarks/bench_language.py --out runs/bench/language.json
+    python benchmarks/bench_language.py --scale full --task wordle --out runs/bench/wordle.json
+
+Reduced, all tasks take half an hour on two idle cores; full, Wordle alone takes hours. Interrupted, the same command
+continues: logs, phases and evaluations lie below `--work`. Every method has its extraction tuned on the same games of
+their own, then plays the evaluation games. Scores are normalised as LMRL-Gym does, and stand next to the published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vlm_qsft.cli.arguments import one_of
+from vlm_qsft.cli.progress import NamedProgress
+from vlm_qsft.cli.provenance import provenance
+from vlm_qsft.cli.table import table
+from vlm_qsft.dialogue.checkpoint import load_text_checkpoint
+from vlm_qsft.dialogue.evaluation import ReturnSummary, evaluate_text, summarise_returns
+from vlm_qsft.dialogue.phases import train_text_behavior, train_text_q
+from vlm_qsft.dialogue.recipes import RECIPES, TextRecipe
+from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
+from vlm_qsft.dialogue.tasks import EVALUATION, LANGUAGE_TASKS, TUNING
+from vlm_qsft.policy import PolicySettings
+from vlm_qsft.processes import usable_cores
+from vlm_qsft.training.settings import TrainSettings
+
+METHODS = ("SFT", "SFT on successes", "Q-SFT", "MC returns", "ILQL", "CQL")
+CRITIC_OF = {"MC returns": "monte_carlo", "ILQL": "ilql", "CQL": "cql"}
+
+PUBLISHED = {
+    "maze": {"BC": 58, "filtered BC": 69, "MC": 75, "ILQL": 99.9, "PPO": 80},
+    "maze-partly-observed": {"BC": 53, "filtered BC": 50, "MC": 52, "ILQL": 76, "PPO": 42},
+    "wordle": {"BC": 80, "filtered BC": 79, "MC": 95, "ILQL": 97.7, "PPO": 84},
+    "endgames": {"BC": 35, "filtered BC": 18, "MC": 50, "ILQL": 46, "PPO": 77.5},
+}
+"""Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models."""
+
+SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.0))
+Q_SETTINGS = (
+    PolicySettings("ratio", 1.0, 8.0),
+    PolicySettings("ratio", 1.0, 64.0),
+    PolicySettings("ratio", 0.5, 32.0),
+    PolicySettings("ratio", 0.0, 1e4),
+)
+SINGLE_SETTINGS = (PolicySettings("single", 0.5, 0.0),)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of a recipe is done.
+
+    Attributes:
+        episodes: share of the recipe's logged games.
+        steps: share of its optimiser steps.
+        games: evaluation games.
+        tuning_games: of every tried setting.
+    """
+
+    episodes: float
+    steps: float
+    games: int
+    tuning_games: int
+
+
+SCALES = {"full": Scale(1.0, 1.0, 4096, 512), "reduced": Scale(0.5, 0.35, 256, 64)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark, print a table per task and write the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/language.json"), help="JSON file to write")
+    parser.add_argument("--work", type=Path, default=Path("runs/bench/language"), help="logs, phases, evaluations")
+    parser.add_argument("--scale", type=one_of("scale", SCALES), default="reduced", help="reduced or full")
+    parser.add_argument("--task", type=one_of("task", RECIPES), action="append", help="instead of all; may be repeated")
+    parser.add_argument("--seed", type=int, default=0, help="of logs, weights and order")
+    chosen = parser.parse_args(arguments)
+    result: dict[str, Any] = {"scale": {"name": chosen.scale, **asdict(SCALES[chosen.scale])}, "seed": chosen.seed}
+    result["tasks"] = {
+        name: run(name, RECIPES[name], SCALES[chosen.scale], chosen.work / chosen.scale / name, seed=chosen.seed)
+        for name in chosen.task or RECIPES
+    }
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(result | provenance(), indent=2) + "\n")
+    for name, task in result["tasks"].items():
+        print(f"\n{name} ({LANGUAGE_TASKS[name].purpose}); published: {task['published']}")
+        print(table(*rows_of(task["methods"])))
+    print(chosen.out)
+    return 0
+
+
+def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
+    """Return the header and the rows of a task's table."""
+    header = ["method", "score", "return", "95 % interval", "success", "turns", "extraction"]
+    rows: list[list[object]] = []
+    for name, method in methods.items():
+        low, high = method["interval"]
+        policy = method["policy"]
+        how = f"{policy['extraction']} T {policy['temperature']:g} beta {policy['inverse_temperature']:g}"
+        scores = [round(method["score"], 1), round(method["mean_return"], 3), f"{low:.3f} to {high:.3f}"]
+        rows.append([name, *scores, round(method["success_rate"], 3), round(method["mean_turns"], 1), how])
+    return header, rows
+
+
+def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -> dict[str, Any]:
+    """Record, train and evaluate every method on a task, and return what they reached."""
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+    logs = work / "logs"
+    episodes = max(20, round(scale.episodes * recipe.episodes))
+    statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
+    methods = {}
+    for name in METHODS:
+        policy = train(name, logs, recipe, scale, work, seed=seed)
+        methods[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
+    return {
+        "published": PUBLISHED[task],
+        "logs": asdict(statistics) | {"episodes": episodes},
+        "model": recipe.model.to_json(),
+        "behavior": shortened(recipe.behavior, scale, seed).to_json(),
+        "q": shortened(recipe.q, scale, seed).to_json(),
+        "methods": methods,
+    }
+
+
+def shortened(settings: TrainSettings, scale: Scale, seed: int) -> TrainSettings:
+    """Return the settings of a phase at a scale."""
+    steps = max(1, round(scale.steps * settings.steps))
+    every = max(10, steps // 3)
+    return replace(settings, steps=steps, eval_every=every, save_every=every, seed=seed)
+
+
+def train(method: str, logs: Path, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -> Path:
+    """Return the checkpoint of a method; all but SFT on successes build on the behavior policy of SFT."""
+    progress = NamedProgress()
+    settings = shortened(recipe.behavior, scale, seed)
+    if method == "SFT on successes":
+        out = work / "sft-successes"
+        return train_text_behavior(logs, recipe.model, settings, out, weights="successes", progress=progress)
+    behavior = train_text_behavior(logs, recipe.model, settings, work / "behavior", progress=progress)
+    if method == "SFT":
+        return behavior
+    of_q = shortened(recipe.q, scale, seed)
+    if method in CRITIC_OF:
+        of_q = replace(of_q, method=CRITIC_OF[method])
+    return train_text_q(logs, behavior, of_q, work / of_q.method, cache=work / "cache", progress=progress)
+
+
+def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> dict[str, Any]:
+    """Return how the best extraction on the tuning games does on the evaluation games."""
+    checkpoint = load_text_checkpoint(policy, "cpu")
+    tried = SFT_SETTINGS if checkpoint.q_model is None else Q_SETTINGS
+    tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
+    summaries: list[ReturnSummary] = []
+    for number, settings in enumerate(tried):
+        games = evaluate_text(
+            checkpoint, settings, episodes=scale.tuning_games, purpose=TUNING, out=out / f"tuning-{number}.jsonl"
+        )
+        summaries.append(summarise_returns(task, games))
+    best = tried[max(range(len(tried)), key=lambda number: summaries[number].mean_return)]
+    results = evaluate_text(checkpoint, best, episodes=scale.games, purpose=EVALUATION, out=out / "evaluation.jsonl")
+    tuning = [
+        {"policy": settings.to_json(), "mean_return": summary.mean_return}
+        for settings, summary in zip(tried, summaries, strict=True)
+    ]
+    return asdict(summarise_returns(task, results)) | {"policy": best.to_json(), "tuning": tuning}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The maze: texts as published, the optimum, and logs from which only stitching reaches the goal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vlm_qsft.dialogue.tasks import RECORDING, game_generator, play
+from vlm_qsft.dialogue.tasks.maze import GOAL, MOVES, PARTS, FullyObservedMaze, PartlyObservedMaze, distances, moved
+
+
+def test_the_optimal_mean_return_over_all_starts_is_the_published_one() -> None:
+    starts = [cell for cell in distances() if cell != GOAL]
+    assert len(starts) == 25
+    returns = []
+    for start in starts:
+        maze = FullyObservedMaze()
+        maze.begin(start, np.random.default_rng(0))
+        total = 0.0
+        while not (result := maze.step(maze.expert_action())).terminated:
+            total += result.reward
+        returns.append(total + result.reward)
+    assert np.mean(returns) == pytest.approx(-6.84, abs=1e-9)
+
+
+def test_the_observations_are_worded_as_published() -> None:
+    maze = FullyObservedMaze()
+    text = maze.begin((1, 11), np.random.default_rng(0))
+    assert text == (
+        "The goal is at position 8, 6. Your current position is at position 1, 1 1. "
+        "There are walls to your right, above you, below you.\n"
+    )
+    maze.begin((1, 3), np.random.default_rng(0))
+    assert maze.step("move up\n").observation.endswith("There is a wall above you.\n")
+    assert (
+        PartlyObservedMaze().begin((2, 3), np.random.default_rng(0)) == "There are walls to your right, to your left.\n"
+    )
+
+
+def test_a_move_costs_one_the_goal_nothing_and_no_move_four() -> None:
+    maze = FullyObservedMaze()
+    maze.begin((7, 6), np.random.default_rng(0))
+    assert [maze.step(text).reward for text in ("move left\n", "jump\n", "move down")] == [-1.0, -4.0, -4.0]
+    result = maze.step("move down\n")
+    assert (result.observation, result.reward, result.terminated, result.success) == ("Success\n", 0.0, True, True)
+
+
+def test_after_a_hundred_moves_the_game_is_truncated_and_not_terminated() -> None:
+    maze = FullyObservedMaze()
+    maze.begin((1, 1), np.random.default_rng(0))
+    results = [maze.step("move up\n") for _ in range(100)]
+    assert [result.truncated for result in results] == [False] * 99 + [True]
+    assert not any(result.terminated for result in results)
+
+
+def test_no_log_reaches_the_goal_from_an_arm_but_together_they_know_every_move_of_the_way() -> None:
+    logged_moves: set[tuple[tuple[int, int], str]] = set()
+    maze = FullyObservedMaze()
+    for game in range(300):
+        cells, moves = [], []
+
+        def act(_: object, cells: list = cells, moves: list = moves) -> str:
+            cells.append(maze._cell)
+            moves.append(maze.logged_action())
+            return moves[-1]
+
+        conversation = play(maze, act, game_generator(maze.name, RECORDING, game))
+        if conversation.attributes["success"]:
+            assert maze.start in PARTS[2]
+        assert any(set(cells) <= part for part in PARTS)
+        logged_moves |= set(zip(cells, moves, strict=True))
+    for cell, distance in distances().items():
+        towards = {move for move in MOVES if distances()[moved(cell, move)] < distance}
+        assert distance == 0 or any((cell, move) in logged_moves for move in towards)

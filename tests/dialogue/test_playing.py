@@ -1,0 +1,189 @@
+"""Playing many games at once is playing each of them alone: by a slow loop without caches, and by known players."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from vlm_qsft.dialogue import ChatRenderer, Conversation, Message
+from vlm_qsft.dialogue.checkpoint import TextCheckpoint, load_text_checkpoint
+from vlm_qsft.dialogue.evaluation import BLOCK, evaluate_text, summarise_returns
+from vlm_qsft.dialogue.phases import train_text_behavior
+from vlm_qsft.dialogue.playing import GameResult, play_games
+from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
+from vlm_qsft.dialogue.rendering import prompt_tokens
+from vlm_qsft.dialogue.tasks import EVALUATION, TUNING, game_generator, language_task, play
+from vlm_qsft.dialogue.text_format import TextFormat
+from vlm_qsft.errors import DatasetError, InvalidSetting
+from vlm_qsft.model.text_build import build_text_scorer
+from vlm_qsft.model.text_inputs import TextInputs
+from vlm_qsft.model.text_scorer import TextScorer
+from vlm_qsft.model.text_settings import TextModelSettings
+from vlm_qsft.policy import PolicySettings
+from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.text_reader import ReaderState, TextReader
+from vlm_qsft.training.settings import TrainSettings
+
+from .test_chat_template import chat_tokenizer
+
+LONGEST = 5
+GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=5.0, support=0.0)
+"""No draws: what is played does not depend on how games are grouped."""
+
+
+def scorer(n_words: int, seed: int) -> TextScorer:
+    torch.manual_seed(seed)
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=n_words)
+    for parameter in made.parameters():
+        parameter.data.mul_(4.0)
+    return made.eval()
+
+
+def checkpoint(task: str) -> TextCheckpoint:
+    """Return networks that were never trained, for the tokens of a few logs; who forgets, forgets often."""
+    games = [
+        play(played, lambda _, played=played: played.logged_action(), game_generator(task, TUNING, number))
+        for number, played in enumerate([language_task(task)] * 6)
+    ]
+    text_format = TextFormat.fit(task, games)
+    if text_format.context_turns is not None:
+        text_format = replace(text_format, context_turns=3)
+    n_words = text_format.tokenizer.n_tokens
+    return TextCheckpoint(Path("made"), scorer(n_words, 0), scorer(n_words, 1), text_format, {}, "made")
+
+
+@pytest.fixture(scope="module", params=["wordle", "maze-partly-observed"])
+def policy(request: pytest.FixtureRequest) -> TextCheckpoint:
+    return checkpoint(request.param)
+
+
+def last_logits(scorer: TextScorer, tokens: list[int]) -> torch.Tensor:
+    ids, zero = torch.tensor([tokens]), torch.zeros(1, dtype=torch.int64)
+    inputs = TextInputs(ids, torch.zeros_like(ids), torch.arange(len(tokens))[None], zero, zero + len(tokens) - 1)
+    return scorer.log_probs(inputs, torch.zeros(1, 1, dtype=torch.int64))[:, 0]
+
+
+def slow_game(made: TextCheckpoint, number: int) -> GameResult:
+    """Play one game by whole passes over the tokens that `prompt_tokens` gives."""
+    task = language_task(made.text_format.task)
+    renderer, turns = made.text_format.renderer, made.text_format.context_turns
+    assert made.behavior is not None and made.q_model is not None
+    generator = game_generator(task.name, EVALUATION, number)
+    conversation = Conversation((Message("environment", task.reset(generator)),))
+    total, n_turns = 0.0, 0
+    said_so_far: list[int] = []
+    while True:
+        n_context = turns or 10**6
+        if n_turns % n_context == 0:
+            said_so_far = []
+        observed = renderer.pieces([conversation.messages[-1]])
+        said_so_far += [token for piece in observed for token in piece.token_ids]
+        action: list[int] = []
+        while not (action and renderer.is_end(action[-1])) and len(action) < LONGEST:
+            context = said_so_far + action
+            with torch.no_grad():
+                log_pi = last_logits(made.behavior, context)[:, :-1].log_softmax(-1)
+                said = TokenLogProbs(last_logits(made.q_model, context), log_pi)
+            action.append(int(next_distribution(said, GREEDY).argmax()))
+        said_so_far += action
+        result = task.step(renderer.text_of(action))
+        total, n_turns = total + result.reward, n_turns + 1
+        if result.terminated or result.truncated:
+            return GameResult(number, total, result.success, n_turns)
+        messages = (*conversation.messages, Message("assistant", "-\n"), Message("environment", result.observation))
+        conversation = Conversation(messages)
+
+
+def test_games_played_together_go_as_games_played_alone_without_a_cache(policy: TextCheckpoint) -> None:
+    reader = policy.reader(GREEDY)
+    together = play_games(
+        reader, GREEDY, policy.text_format, range(4), purpose=EVALUATION, seed=0, longest_action=LONGEST
+    )
+    assert slow_game(policy, 2) == together[2]
+
+
+def test_what_a_policy_sees_is_what_it_was_trained_to_see() -> None:
+    """`play_games` reads piece by piece; `prompt_tokens` renders the same conversation at once."""
+    made = checkpoint("wordle")
+    renderer = made.text_format.renderer
+    texts = ["Wordle:\n", "c r a n e\n", "b y g b b\n"]
+    messages = (
+        Message("environment", texts[0]), Message("assistant", texts[1], -1.0), Message("environment", texts[2]),
+    )  # fmt: skip
+    pieces = [token for message in messages for piece in renderer.pieces([message]) for token in piece.token_ids]
+    assert prompt_tokens(Conversation(messages), renderer).tolist() == pieces
+
+
+def test_draws_depend_on_the_seed_and_on_nothing_else(policy: TextCheckpoint) -> None:
+    drawing = PolicySettings("ratio", temperature=1.0, inverse_temperature=1.0, support=0.0)
+
+    def played(seed: int) -> list[GameResult]:
+        reader = policy.reader(drawing)
+        return play_games(
+            reader, drawing, policy.text_format, range(4), purpose=TUNING, seed=seed, longest_action=LONGEST
+        )
+
+    assert played(1) == played(1)
+
+
+def test_results_on_disk_are_continued_and_never_mixed_with_those_of_another_policy(tmp_path: Path) -> None:
+    made, out = checkpoint("wordle"), tmp_path / "games.jsonl"
+    first = evaluate_text(made, GREEDY, episodes=3, purpose=TUNING, out=out)
+    lines = out.read_text().splitlines()
+    assert len(lines) == 4
+    more = evaluate_text(made, GREEDY, episodes=5, purpose=TUNING, out=out)
+    assert more[:3] == first and [result.game for result in more] == [0, 1, 2, 3, 4]
+    assert evaluate_text(made, GREEDY, episodes=5, purpose=TUNING) == more
+    with pytest.raises(InvalidSetting, match=r"policy\.temperature was 0\.0, is 0\.3 now"):
+        evaluate_text(made, PolicySettings("sft", temperature=0.3), episodes=3, purpose=TUNING, out=out)
+    out.write_text("something else\n")
+    with pytest.raises(DatasetError, match="holds no results of games"):
+        evaluate_text(made, GREEDY, episodes=3, purpose=TUNING, out=out)
+    assert BLOCK >= 5
+
+
+def test_the_summary_states_mean_interval_and_normalised_score() -> None:
+    results = [GameResult(0, -2.0, True, 3), GameResult(1, -6.0, False, 6)]
+    summary = summarise_returns("wordle", results)
+    assert summary.mean_return == -4.0
+    half = 1.96 * 2.0 / 2**0.5
+    assert summary.interval == pytest.approx((-4.0 - half, -4.0 + half))
+    assert summary.score == pytest.approx(50 + 50 * 0.12 / 2.18)
+    assert (summary.success_rate, summary.mean_turns) == (0.5, 4.5)
+
+
+def test_a_language_model_with_a_chat_template_is_trained_stored_and_played(tmp_path: Path) -> None:
+    """What it is asked in a game is what `prompt_tokens` renders of the conversation, marks and all."""
+    tokenizer = chat_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig.from_dict({**sizes, "num_attention_heads": 2})).save_pretrained(tmp_path / "lm")
+    tokenizer.save_pretrained(tmp_path / "lm")
+    record_dialogue(tmp_path / "logs", DialogueRecordingSettings("wordle", 8))
+    settings = TrainSettings(steps=2, batch_size=2, eval_every=2, save_every=2, validation_fraction=0.2, device="cpu")
+    source = TextModelSettings(source=str(tmp_path / "lm"), lora_rank=2)
+    policy = train_text_behavior(tmp_path / "logs", source, settings, tmp_path / "run")
+    made = load_text_checkpoint(policy, "cpu")
+    assert isinstance(made.text_format.renderer, ChatRenderer) and made.text_format.n_words == len(tokenizer)
+
+    class Recorder(TextReader):
+        seen: ClassVar[list[int]] = []
+
+        def read(self, state: ReaderState, token_ids: Tensor, is_token: Tensor) -> TokenLogProbs:
+            self.seen.extend(token_ids[is_token].tolist())
+            return super().read(state, token_ids, is_token)
+
+    sft = PolicySettings("sft", 1.0, 0.0, 0.0)
+    reader = Recorder(made.behavior, None, sft)
+    play_games(reader, sft, made.text_format, range(1), purpose=TUNING, seed=0, longest_action=2)
+    first = language_task("wordle").reset(game_generator("wordle", TUNING, 0))
+    asked = prompt_tokens(Conversation((Message("environment", first),)), made.text_format.renderer).tolist()
+    assert Recorder.seen[: len(asked)] == asked
+    rest = tokenizer.decode(Recorder.seen)
+    assert rest.count("<|im_start|>assistant\n") == 6 and rest.count("<|im_start|>user\n") == 6

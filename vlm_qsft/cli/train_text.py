@@ -1,0 +1,58 @@
+"""`qsft train` on logged conversations: what a language task needs where the flags say nothing else."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vlm_qsft.cli.policy_loading import store_choice
+from vlm_qsft.cli.progress import NamedProgress
+from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.dialogue.phases import task_of, train_text_behavior, train_text_q
+from vlm_qsft.dialogue.recipes import recipe
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.text_settings import TextModelSettings
+
+TEXT_MODEL_FLAGS = ("width", "layers", "lora_rank")
+ROBOT_FLAGS = ("augmentation", "colour_jitter", "n_bins", "strategy", "chunk", "family", "channels", "preset")
+
+
+def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Path:
+    """Train one phase on logged conversations and return the checkpoint folder.
+
+    Args:
+        train_flags: names of the flags that are fields of `TrainSettings`.
+
+    Raises:
+        InvalidSetting: a flag that belongs to robots, or logs of a task that nothing names.
+        UnknownName: a task without a recipe.
+        DatasetError, CheckpointError: the logs or the behavior policy cannot be read.
+    """
+    given = [name for name in ROBOT_FLAGS if hasattr(arguments, name)]
+    given += [name for name in ("gripper", "limits") if getattr(arguments, name)]
+    if given:
+        raise InvalidSetting(f"--{given[0].replace('_', '-')} belongs to robots; {arguments.data} holds conversations.")
+    task = task_of(arguments.data, getattr(arguments, "task", None))
+    of_task, progress = recipe(task), NamedProgress()
+    text_flags = tuple(name for name in train_flags if name not in ROBOT_FLAGS)
+    phase = of_task.q if arguments.phase == "q" else of_task.behavior
+    settings = with_flags(phase, arguments, text_flags)
+    print(f"Training the {arguments.phase} phase on {task} for {settings.steps} steps.", flush=True)
+    if arguments.phase == "q":
+        policy = train_text_q(arguments.data, arguments.behavior, settings, arguments.out, progress=progress)
+        if settings.method == of_task.q.method:
+            store_choice(policy, of_task.policy)
+        return policy
+    own = TextModelSettings(source=arguments.source, allow_download=arguments.allow_download)
+    if arguments.source is not None and (hasattr(arguments, "width") or hasattr(arguments, "layers")):
+        raise InvalidSetting("--width and --layers belong to the small model, not to --source.")
+    model = with_flags(of_task.model if arguments.source is None else own, arguments, TEXT_MODEL_FLAGS)
+    return train_text_behavior(
+        arguments.data,
+        model,
+        settings,
+        arguments.out,
+        task=task,
+        weights="successes" if arguments.successes_only else "all",
+        progress=progress,
+    )

@@ -1,0 +1,154 @@
+"""Playing: a text policy in many games of a language task at once, turn by turn, with keys and values kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlm_qsft.dialogue.conversation import Message
+from vlm_qsft.dialogue.tasks import LanguageTask, game_generator, language_task
+from vlm_qsft.dialogue.text_format import TextFormat
+from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.policy.text_reader import ReaderState, TextReader
+
+LONGEST_ACTION = 64
+"""Tokens of the longest action text: far more than any task's."""
+
+
+@dataclass(frozen=True)
+class GameResult:
+    """One game.
+
+    Attributes:
+        game: its number.
+        total_reward: undiscounted, in the task's own unit.
+        success: it ended with what was asked for.
+        turns: action texts.
+    """
+
+    game: int
+    total_reward: float
+    success: bool
+    turns: int
+
+
+@dataclass
+class _Game:
+    number: int
+    task: LanguageTask
+    observations: list[str]
+    last_token: int = 0
+    total_reward: float = 0.0
+    turns: int = 0
+
+
+def play_games(
+    reader: TextReader,
+    settings: PolicySettings,
+    text_format: TextFormat,
+    games: Sequence[int],
+    *,
+    purpose: int,
+    seed: int,
+    longest_action: int = LONGEST_ACTION,
+) -> list[GameResult]:
+    """Play some games and return how they ended, in their order.
+
+    All games take their turns together; those that are over leave the batch. Another grouping of the games draws other
+    tokens, the same grouping the same ones.
+
+    Args:
+        reader: of the networks that `settings` need.
+        games: their numbers; each has its own random generator, whatever it is played together with.
+        purpose: `TUNING` or `EVALUATION`.
+        seed: of the policy's draws.
+        longest_action: tokens after which an action text is handed to the task as it is, without an end.
+    """
+    sampler = torch.Generator().manual_seed(int(np.random.default_rng([seed, games[0]]).integers(2**62)))
+    playing = [_begun(text_format.task, number, purpose) for number in games]
+    results: dict[int, GameResult] = {}
+    state = reader.begin(len(playing))
+    turn = 0
+    while playing:
+        forgets = turn > 0 and text_format.context_turns is not None and turn % text_format.context_turns == 0
+        if forgets:
+            state = reader.begin(len(playing))
+            for game in playing:
+                del game.observations[:-1]
+        carries_on = turn > 0 and not forgets
+        chunks = [[*([game.last_token] if carries_on else []), *_observed(text_format, game)] for game in playing]
+        said = reader.read(state, *_padded(chunks))
+        texts = _speak(reader, state, said, settings, text_format, sampler, longest_action=longest_action)
+        still: list[int] = []
+        for row, (game, tokens) in enumerate(zip(playing, texts, strict=True)):
+            result = game.task.step(text_format.renderer.text_of(tokens))
+            game.last_token = tokens[-1]
+            game.observations.append(result.observation)
+            game.total_reward += result.reward
+            game.turns += 1
+            if result.terminated or result.truncated:
+                results[game.number] = GameResult(game.number, game.total_reward, result.success, game.turns)
+            else:
+                still.append(row)
+        if len(still) < len(playing):
+            playing = [playing[row] for row in still]
+            state.select(torch.tensor(still, dtype=torch.int64, device=reader.device))
+        turn += 1
+    return [results[number] for number in games]
+
+
+def _begun(task: str, number: int, purpose: int) -> _Game:
+    played = language_task(task)
+    return _Game(number, played, [played.reset(game_generator(task, purpose, number))])
+
+
+def _observed(text_format: TextFormat, game: _Game) -> list[int]:
+    """Return the tokens of what was observed last, with the marks around it; an answer stands in for all answers."""
+    answer = Message("assistant", game.task.end)
+    messages = [message for text in game.observations[:-1] for message in (Message("environment", text), answer)]
+    pieces = text_format.renderer.pieces([*messages, Message("environment", game.observations[-1])])
+    begin = max((number + 1 for number, piece in enumerate(pieces) if piece.is_action), default=0)
+    return [token for piece in pieces[begin:] for token in piece.token_ids]
+
+
+def _padded(chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    token_ids = torch.zeros(len(chunks), max(map(len, chunks)), dtype=torch.int64)
+    is_token = torch.zeros_like(token_ids, dtype=torch.bool)
+    for row, chunk in enumerate(chunks):
+        token_ids[row, : len(chunk)] = torch.tensor(chunk)
+        is_token[row, : len(chunk)] = True
+    return token_ids, is_token
+
+
+def _speak(
+    reader: TextReader,
+    state: ReaderState,
+    said: TokenLogProbs,
+    settings: PolicySettings,
+    text_format: TextFormat,
+    sampler: torch.Generator,
+    *,
+    longest_action: int,
+) -> list[list[int]]:
+    """Draw one action text per game; its last token is drawn but not read yet."""
+    texts: list[list[int]] = []
+    speaking: Tensor | None = None
+    while True:
+        probabilities = next_distribution(said, settings).exp().cpu()
+        drawn = torch.multinomial(probabilities, 1, generator=sampler)
+        if speaking is None:
+            texts = [[] for _ in range(len(drawn))]
+            speaking = torch.ones(len(drawn), dtype=torch.bool)
+        for row, token in enumerate(drawn[:, 0].tolist()):
+            if speaking[row]:
+                texts[row].append(token)
+                if text_format.renderer.is_end(token) or len(texts[row]) == longest_action:
+                    speaking[row] = False
+        if not speaking.any():
+            return texts
+        said = reader.read(state, drawn, speaking[:, None])

@@ -1,0 +1,95 @@
+"""How each language task is trained and played where the user says nothing else. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from vlm_qsft.errors import UnknownName
+from vlm_qsft.model.text_settings import TextModelSettings
+from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    """What was found to work on a task, see the benchmark `language`.
+
+    Attributes:
+        episodes: logged games.
+        model: its size.
+        behavior: the behavior phase.
+        q: the Q phase.
+        policy: the extraction.
+    """
+
+    episodes: int
+    model: TextModelSettings
+    behavior: TrainSettings
+    q: TrainSettings
+    policy: PolicySettings
+
+
+def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) -> TrainSettings:
+    every = max(10, steps // 5)
+    settings: dict[str, object] = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "eval_every": every,
+        "save_every": every,
+        "validation_frames": 256,
+    }
+    return TrainSettings(**{**settings, **others})  # pyright: ignore[reportArgumentType] (fields, all of them)
+
+
+# Far from the goal a walk at random is worth next to nothing: a discount near 1 keeps its values apart, and targets 20
+# moves ahead bring them there. The policy takes the best move outright.
+_MAZE_Q = {
+    "gamma": 0.99, "backup": "nstep", "n_step": 20, "target_update_rate": 0.05, "priority_share": 0.0,
+}  # fmt: skip
+_GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=1e4, support=0.3)
+
+RECIPES = MappingProxyType(
+    {
+        "maze": TextRecipe(
+            episodes=1500,
+            model=TextModelSettings(width=64, layers=2),
+            behavior=_phase(800, 2048, 3e-3),
+            q=_phase(1200, 2048, 3e-3, **_MAZE_Q),
+            policy=_GREEDY,
+        ),
+        "maze-partly-observed": TextRecipe(
+            episodes=1500,
+            model=TextModelSettings(width=64, layers=2),
+            behavior=_phase(900, 24, 3e-3),
+            q=_phase(1000, 24, 3e-3, **_MAZE_Q),
+            policy=_GREEDY,
+        ),
+        "wordle": TextRecipe(
+            episodes=20000,
+            model=TextModelSettings(width=128, layers=4),
+            behavior=_phase(2400, 64, 2e-3),
+            q=_phase(1800, 64, 2e-3, gamma=1.0, backup="monte_carlo", priority_share=0.0),
+            policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=64.0, support=0.3),
+        ),
+        "endgames": TextRecipe(
+            episodes=5000,
+            model=TextModelSettings(width=128, layers=4),
+            behavior=_phase(1200, 256, 2e-3),
+            q=_phase(1000, 256, 2e-3, gamma=0.95, backup="monte_carlo", priority_share=0.0),
+            policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=32.0, support=0.3),
+        ),
+    }
+)
+
+
+def recipe(task: str) -> TextRecipe:
+    """Return the recipe of a task.
+
+    Raises:
+        UnknownName: none was tried; lists those there are.
+    """
+    if task not in RECIPES:
+        raise UnknownName("recipe for the language task", task, RECIPES)
+    return RECIPES[task]

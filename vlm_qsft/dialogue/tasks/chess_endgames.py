@@ -1,0 +1,117 @@
+"""LMRL-Gym's theoretical chess endgames: king and queen, rook, queen and rook, or two rooks against the lone king.
+
+The position is observed in FEN and a move is written in SAN, every character apart from the next by a space. Mate earns
+1; a draw (stalemate, all pieces captured, 50 moves) nothing; a text that is no legal move -1, and the position stays.
+
+What plays Black, and what White played in the logs, is written here, without Stockfish: Black captures what it can and
+else stays near the middle, White drives the king into less room, and both move at random with the odds below. The odds
+are chosen such that the logs have LMRL-Gym's share of wins and length of games.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vlm_qsft.dialogue.reward_scale import RewardScale
+from vlm_qsft.dialogue.tasks.language_task import LanguageTask, LogStatistics, ScoreScale, StepResult
+from vlm_qsft.dialogue.tasks.lone_king import Position, random_position, room_of_black, sign_of_check
+
+ENDINGS = ("Q", "R", "QR", "RR")
+MOVE_LIMIT = 50
+QUIET_LIMIT = 100
+"""Half-moves without a capture after which a game is a draw."""
+
+SHARE_RANDOM_WHITE = 0.32
+SHARE_RANDOM_BLACK = 0.3
+
+
+def spaced(text: str) -> str:
+    """Return a text as the task writes it: its characters apart, and a line end."""
+    return " ".join(text) + "\n"
+
+
+class ChessEndgames(LanguageTask):
+    """See the module."""
+
+    name = "endgames"
+    purpose = "mate the lone king with a queen or rooks; 1 for mate, -1 for an illegal move"
+    horizon = MOVE_LIMIT
+    gamma = 0.95
+    context_turns = 1
+    logs = LogStatistics(mean_return=0.586, success_rate=0.59, mean_turns=11.9)
+    logs_source = "LMRL-Gym: mean return .586, .59 of the games won, 11.9 moves"
+    scores = ScoreScale(minimum=-1.0, data_average=0.586, maximum=1.0)
+
+    def reset(self, generator: np.random.Generator) -> str:
+        """Draw an ending and a position."""
+        return self.begin(random_position(ENDINGS[generator.integers(len(ENDINGS))], generator), generator)
+
+    def begin(self, position: Position, generator: np.random.Generator) -> str:
+        """Begin at a given position."""
+        self._generator = generator
+        self.position = position
+        self._moves = 0
+        return spaced(position.fen())
+
+    def step(self, action: str) -> StepResult:
+        """Play White's move and Black's answer."""
+        self._moves += 1
+        out_of_time = self._moves == MOVE_LIMIT
+        name = action.removesuffix(self.end).replace(" ", "")
+        after = dict(self.position.white_moves()).get(name.rstrip("+#"))
+        if after is None or action != spaced(name):
+            return StepResult(spaced(self.position.fen()), -1.0, truncated=out_of_time)
+        replies = after.black_moves()
+        if not replies:
+            return StepResult("\n", float(after.is_check), terminated=True, success=after.is_check)
+        self.position = after.after_black(self._reply(after, replies))
+        is_draw = not self.position.pieces or self.position.quiet_moves >= QUIET_LIMIT
+        return StepResult(spaced(self.position.fen()), 0.0, terminated=is_draw, truncated=out_of_time and not is_draw)
+
+    def logged_action(self) -> str:
+        """Move at random or like the expert."""
+        if self._generator.random() >= SHARE_RANDOM_WHITE:
+            return self.expert_action()
+        moves = list(self.position.white_moves())
+        name, after = moves[self._generator.integers(len(moves))]
+        return spaced(name + sign_of_check(after))
+
+    def expert_action(self) -> str:
+        """Mate, or leave the black king less room, then bring the king nearer; keep every piece, never stalemate."""
+        name, after = max(self.position.white_moves(), key=lambda move: (_merit(move[1]), move[0]))
+        return spaced(name + sign_of_check(after))
+
+    @classmethod
+    def reward_scale(cls, gamma: float) -> RewardScale:
+        """Return the scale: illegal moves are not in the logs, so no return is below -1."""
+        return RewardScale(-1.0, 1.0)
+
+    def _reply(self, position: Position, replies: list[int]) -> int:
+        """Return Black's move: a capture, else the square nearest to the middle; sometimes any."""
+        captures = [square for square in replies if square in position.white_squares]
+        if captures:
+            return captures[0]
+        if self._generator.random() < SHARE_RANDOM_BLACK:
+            return replies[self._generator.integers(len(replies))]
+        return min(replies, key=lambda square: (_distance_to_middle(square), square))
+
+
+def _merit(position: Position) -> tuple[float, ...]:
+    """Return how good a position after White's move is: larger is better."""
+    replies = position.black_moves()
+    if not replies:
+        return (2.0,) if position.is_check else (-2.0,)
+    if any(square in position.white_squares for square in replies):
+        return (-1.0,)
+    rooms = [room_of_black(position.after_black(square)) for square in replies]
+    return (0.0, -max(rooms), -_distance(position.white_king, position.black_king), -len(replies))
+
+
+def _distance(one: int, other: int) -> float:
+    """Return how far two squares are apart, a step aside counting a little more than one straight on."""
+    files, ranks = abs(one % 8 - other % 8), abs(one // 8 - other // 8)
+    return max(files, ranks) + 0.1 * min(files, ranks)
+
+
+def _distance_to_middle(square: int) -> float:
+    return max(abs(square % 8 - 3.5), abs(square // 8 - 3.5))

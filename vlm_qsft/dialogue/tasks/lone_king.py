@@ -1,0 +1,203 @@
+"""Chess where Black has the king alone: positions, legal moves, FEN and SAN, for one or two queens and rooks.
+
+Written for these endgames instead of taking a chess library: the known ones are under the GPL. Nothing can be captured
+but White's pieces, White's king cannot be checked, and there are neither pawns nor castling.
+Squares are numbered from a1 = 0 along the ranks to h8 = 63.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from vlm_qsft.errors import DatasetError
+
+FILES = "abcdefgh"
+_ROOK = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_BISHOP = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+_STEPS = {"R": _ROOK, "Q": _ROOK + _BISHOP}
+
+
+def _ray(square: int, step: tuple[int, int]) -> tuple[int, ...]:
+    file, rank = square % 8 + step[0], square // 8 + step[1]
+    squares = []
+    while 0 <= file < 8 and 0 <= rank < 8:
+        squares.append(rank * 8 + file)
+        file, rank = file + step[0], rank + step[1]
+    return tuple(squares)
+
+
+_RAYS = {kind: [[_ray(square, step) for step in steps] for square in range(64)] for kind, steps in _STEPS.items()}
+KING_MOVES = [frozenset(ray[0] for ray in _RAYS["Q"][square] if ray) for square in range(64)]
+
+
+def square_name(square: int) -> str:
+    """Return `e4`."""
+    return f"{FILES[square % 8]}{square // 8 + 1}"
+
+
+@dataclass(frozen=True)
+class Position:
+    """A position.
+
+    Attributes:
+        white_king: its square.
+        pieces: White's others, (`Q` or `R`, square) each.
+        black_king: its square.
+        quiet_moves: half-moves since something was captured.
+        number: of the move, from 1.
+    """
+
+    white_king: int
+    pieces: tuple[tuple[str, int], ...]
+    black_king: int
+    quiet_moves: int = 0
+    number: int = 1
+
+    @property
+    def white_squares(self) -> frozenset[int]:
+        """Return the squares of White's pieces and king."""
+        return frozenset({self.white_king, *(square for _, square in self.pieces)})
+
+    def fen(self) -> str:
+        """Return the position in Forsyth-Edwards notation, White to move."""
+        board = {self.white_king: "K", self.black_king: "k"} | {square: kind for kind, square in self.pieces}
+        ranks = []
+        for rank in range(7, -1, -1):
+            text, empty = "", 0
+            for file in range(8):
+                piece = board.get(rank * 8 + file)
+                if piece is None:
+                    empty += 1
+                else:
+                    text += f"{empty or ''}{piece}"
+                    empty = 0
+            ranks.append(f"{text}{empty or ''}")
+        return f"{'/'.join(ranks)} w - - {self.quiet_moves} {self.number}"
+
+    def attacked(self) -> set[int]:
+        """Return the squares that White attacks or protects; the black king hides none behind it."""
+        occupied = self.white_squares
+        squares = set(KING_MOVES[self.white_king])
+        for kind, square in self.pieces:
+            for ray in _RAYS[kind][square]:
+                for reached in ray:
+                    squares.add(reached)
+                    if reached in occupied:
+                        break
+        return squares
+
+    @property
+    def is_check(self) -> bool:
+        """Whether the black king is attacked."""
+        return self.black_king in self.attacked()
+
+    def black_moves(self) -> list[int]:
+        """Return the squares the black king may go to, ascending; those of unprotected pieces are captures."""
+        attacked = self.attacked()
+        return sorted(square for square in KING_MOVES[self.black_king] if square not in attacked)
+
+    def after_black(self, square: int) -> Position:
+        """Return the position after the black king went to a square."""
+        kept = tuple(piece for piece in self.pieces if piece[1] != square)
+        quiet = 0 if len(kept) < len(self.pieces) else self.quiet_moves + 1
+        return replace(self, pieces=kept, black_king=square, quiet_moves=quiet, number=self.number + 1)
+
+    def white_moves(self) -> Iterator[tuple[str, Position]]:
+        """Yield every legal move of White in SAN, without the sign of check, and the position after it."""
+        own = self.white_squares
+        for square in sorted(KING_MOVES[self.white_king] - own - KING_MOVES[self.black_king] - {self.black_king}):
+            yield f"K{square_name(square)}", replace(self, white_king=square, quiet_moves=self.quiet_moves + 1)
+        targets = [self._targets(kind, square, own) for kind, square in self.pieces]
+        for place, (kind, square) in enumerate(self.pieces):
+            rivals = [
+                (other_square, other_targets)
+                for (other, other_square), other_targets in zip(self.pieces, targets, strict=True)
+                if other == kind and other_square != square
+            ]
+            for target in targets[place]:
+                same = [other_square for other_square, reached in rivals if target in reached]
+                pieces = tuple((kind, target) if index == place else piece for index, piece in enumerate(self.pieces))
+                name = f"{kind}{_distinction(square, same)}{square_name(target)}"
+                yield name, replace(self, pieces=pieces, quiet_moves=self.quiet_moves + 1)
+
+    def _targets(self, kind: str, square: int, own: frozenset[int]) -> list[int]:
+        reached = []
+        for ray in _RAYS[kind][square]:
+            for target in ray:
+                if target in own or target == self.black_king:
+                    break
+                reached.append(target)
+        return sorted(reached)
+
+
+def _distinction(square: int, same: list[int]) -> str:
+    """Return what SAN adds where another piece of the kind can go to the same square: file, else rank, else both."""
+    if not same:
+        return ""
+    name = square_name(square)
+    if all(other % 8 != square % 8 for other in same):
+        return name[0]
+    return name[1] if all(other // 8 != square // 8 for other in same) else name
+
+
+def sign_of_check(position: Position) -> str:
+    """Return `#`, `+` or nothing for the position that a move of White led to."""
+    if not position.is_check:
+        return ""
+    return "+" if position.black_moves() else "#"
+
+
+def random_position(pieces: str, generator: np.random.Generator) -> Position:
+    """Return a position of the two kings and these pieces, White to move, Black not in check.
+
+    Args:
+        pieces: White's besides the king: `Q`, `RR`.
+    """
+    while True:
+        squares = [int(square) for square in generator.choice(64, size=len(pieces) + 2, replace=False)]
+        position = Position(squares[0], tuple(sorted(zip(pieces, squares[2:], strict=True))), squares[1])
+        if position.black_king not in position.attacked():
+            return position
+
+
+def position_from_fen(fen: str) -> Position:
+    """Read a position of such an endgame, White to move.
+
+    Raises:
+        DatasetError: it is none.
+    """
+    fields = fen.split()
+    ranks = fields[0].split("/") if fields else []
+    found: dict[str, list[int]] = {}
+    for rank, text in zip(range(7, -1, -1), ranks, strict=False):
+        file = 0
+        for sign in text:
+            if sign.isdigit():
+                file += int(sign)
+                continue
+            found.setdefault(sign, []).append(rank * 8 + file)
+            file += 1
+    kings = [found.pop("K", []), found.pop("k", [])]
+    if len(fields) != 6 or len(ranks) != 8 or [len(king) for king in kings] != [1, 1] or not set(found) <= {"Q", "R"}:
+        raise DatasetError(f"{fen!r} is no endgame of a lone black king against queens and rooks.")
+    if fields[1] != "w":
+        raise DatasetError(f"It is Black's move in {fen!r}; expected White's.")
+    pieces = tuple(sorted((kind, square) for kind, squares in found.items() for square in squares))
+    return Position(kings[0][0], pieces, kings[1][0], int(fields[4]), int(fields[5]))
+
+
+@lru_cache(maxsize=1 << 16)
+def room_of_black(position: Position) -> int:
+    """Return how many squares the black king could walk to if White did not move; 0 where it has no move."""
+    attacked = position.attacked()
+    reached, waiting = set(), [position.black_king]
+    while waiting:
+        for square in KING_MOVES[waiting.pop()]:
+            if square not in attacked and square not in reached:
+                reached.add(square)
+                waiting.append(square)
+    return len(reached)

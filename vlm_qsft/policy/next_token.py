@@ -1,0 +1,41 @@
+"""From what the networks say about a token to the distribution it is drawn from: one rule for robots and text."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float32
+from torch import Tensor
+
+from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.qsft import EXTRACTIONS, sft
+
+
+class TokenLogProbs(NamedTuple):
+    """What the networks say about one token; None where a network is not asked."""
+
+    log_p: Float32[Tensor, "batch bins_and_dummy"] | None
+    log_pi: Float32[Tensor, "batch n_bins"] | None
+
+
+def next_distribution(token: TokenLogProbs, settings: PolicySettings) -> Float32[Tensor, "batch n_bins"]:
+    """Return the log-probabilities of the policy.
+
+    Raises:
+        InvalidSetting: a network that the extraction needs was not asked.
+        NotFinite: a network says NaN.
+    """
+    if settings.extraction == "sft":
+        if token.log_pi is None:
+            raise InvalidSetting("The extraction 'sft' needs the behavior policy.")
+        return sft(token.log_pi, temperature=settings.temperature, support=settings.support)
+    if token.log_p is None:
+        raise InvalidSetting(f"The extraction '{settings.extraction}' needs the likelihood model.")
+    return EXTRACTIONS[settings.extraction](
+        token.log_p,
+        token.log_pi,
+        inverse_temperature=settings.inverse_temperature,
+        temperature=settings.temperature,
+        support=settings.support,
+    )
