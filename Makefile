@@ -1,4 +1,4 @@
-.PHONY: demo test check bench fuzz set-up
+.PHONY: demo test test-optional check bench fuzz set-up
 
 demo: set-up
 	@.venv/bin/qsft demo --preset demo --out runs/demo
@@ -6,6 +6,10 @@ demo: set-up
 # One thread per test process: there is one process per core.
 test: set-up
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --dist=loadfile
+
+# What `make test` skips: Ray on a cluster of two nodes, array_record, TensorFlow Datasets.
+test-optional: set-up
+	@scripts/test_optional.sh
 
 check: set-up
 	@.venv/bin/ruff check .
@@ -16,9 +20,9 @@ bench: set-up
 	@.venv/bin/qsft bench train
 	@.venv/bin/qsft bench policy
 
-# 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. Hours.
+# 100,000 mutated inputs for each parser of foreign formats; the tests of every day try some thousands. An hour and more.
 fuzz: set-up
-	@QSFT_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=auto --timeout=0 -m fuzz tests/datasets
+	@.venv/bin/python benchmarks/bench_fuzz.py
 
 set-up:
 	@scripts/set_up.sh

@@ -139,7 +139,7 @@ def measured(name: str, *words: object, python: Path | None = None) -> dict[str,
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def machine() -> dict[str, Any]:
+def machine(packages: Sequence[str] = ("lerobot", "pyarrow", "simplejpeg", "numpy")) -> dict[str, Any]:
     """Return where and with what this was measured."""
     from importlib.metadata import version
 
@@ -149,7 +149,7 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
-        "versions": {name: version(name) for name in versions_there(("lerobot", "pyarrow", "simplejpeg", "numpy"))},
+        "versions": {name: version(name) for name in versions_there(packages)},
         "commit": commit.stdout.strip() if commit.returncode == 0 else "unknown",
     }
 

@@ -12,7 +12,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import logging
+from collections.abc import Iterator
+
 import hypothesis
+import pytest
 from jaxtyping import install_import_hook
 
 # Not the packages that check what a user hands in (tokens, images, policy, control): there our own errors must be
@@ -26,3 +30,11 @@ hypothesis.settings.load_profile("any machine")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and every program that a test interrupts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def without_warnings_of_lerobot() -> Iterator[None]:
+    """Without FFmpeg libraries torchcodec logs a page whenever lerobot opens a data set."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)

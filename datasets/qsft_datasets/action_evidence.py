@@ -196,7 +196,9 @@ def stacked(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def correlations(values: np.ndarray, columns: np.ndarray) -> Float64[np.ndarray, " column"]:
-    """Return the correlation of values with every column; 0 where one is constant."""
+    """Return the correlation of values with every column; 0 where one is constant, or where there are no values."""
+    if not len(values):
+        return np.zeros(columns.shape[1])
     centred, others = values - values.mean(), columns - columns.mean(axis=0)
     scale = np.sqrt((centred**2).sum() * (others**2).sum(axis=0))
     return np.divide(centred @ others, scale, out=np.zeros(columns.shape[1]), where=scale > 0)

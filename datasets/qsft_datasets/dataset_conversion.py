@@ -19,6 +19,13 @@ from qsft_datasets.mapping_text import mapping_text
 from qsft_datasets.outcome import OutcomeTable, label_source, read_outcome_table
 from qsft_datasets.pictures import camera_values, may_be_copied
 from qsft_datasets.source import EpisodeReference, Source, SourceEpisode
+from qsft_datasets.source_checks import (
+    refuse_found_again,
+    refuse_lost,
+    refuse_missing_files,
+    refuse_overlap,
+    refuse_repeated_keys,
+)
 from vlm_qsft.data import DatasetReader, Episode, LabelSettings, write_episodes
 from vlm_qsft.data.recording import BAD_EPISODE, Run
 from vlm_qsft.data.schema import CameraStorage
@@ -110,7 +117,8 @@ def convert_dataset(
         progress: called with (complete, total) episodes.
         run: see `write_episodes`; a Ray cluster, for example.
     Raises:
-        DatasetError: the source is damaged or does not fit the mapping; without `skip_bad` also a damaged episode.
+        DatasetError: the source is damaged or does not fit the mapping; without `skip_bad` also a damaged episode; or
+            the result is finalized without episodes that can be read by now.
         InvalidSetting: the mapping contradicts itself, or success is not decided.
         UnknownName: a feature that the source does not have.
         StorageError: disk full; what is complete is kept.
@@ -128,16 +136,19 @@ def convert_dataset(
     refuse_repeated_keys(source, references)
     if not settings.skip_bad:
         refuse_lost(references)
+        refuse_missing_files(source, mapping)
     first = first_readable(source, references, skip_bad=settings.skip_bad)
     storage = picture_storage(mapping, first, decode_videos=settings.decode_videos)
     schema = schema_of(mapping, source.description, first, storage=storage)
     conversion = EpisodeConversion(mapping, source.description, schema, settings.reward_rule, outcomes)
     del first
+    make_episode = EpisodeMaker(source, conversion)
+    refuse_found_again(root, references, make_episode)
     write_episodes(
         root,
         schema,
         references,
-        EpisodeMaker(source, conversion),
+        make_episode,
         labels=labels,
         workers=settings.workers,
         progress=progress,
@@ -237,42 +248,6 @@ def summary_of(root: Path, episodes_in: int) -> Summary:
         without_instruction=sum(not text.strip() for text in table.instruction),
         with_gaps=sum(gaps is not None for gaps in table.attributes.get("gaps", ())),
     )
-
-
-def refuse_repeated_keys(source: Source, references: Sequence[EpisodeReference]) -> None:
-    """Refuse a source whose episodes cannot be told apart.
-
-    Raises:
-        DatasetError: names the key.
-    """
-    seen: set[str] = set()
-    for reference in references:
-        if reference.key in seen:
-            raise DatasetError(f"{source.root} has two episodes '{reference.key}'.")
-        seen.add(reference.key)
-
-
-def refuse_lost(references: Sequence[EpisodeReference]) -> None:
-    """Refuse a source of which episodes are known to be lost, before hours of work end at them.
-
-    Raises:
-        DatasetError: says which file is missing or cut off, and how to go on without it.
-    """
-    lost = [reference.lost for reference in references if reference.lost]
-    if lost:
-        more = f" So are {len(lost) - 1} more." if len(lost) > 1 else ""
-        raise DatasetError(f"{lost[0]}{more} To leave out what is lost: --skip-bad.")
-
-
-def refuse_overlap(source: Path, root: Path) -> None:
-    """Refuse to write into the source, or around it.
-
-    Raises:
-        DatasetError: says so.
-    """
-    inside, outside = Path(root).resolve(), Path(source).resolve()
-    if inside == outside or outside in inside.parents or inside in outside.parents:
-        raise DatasetError(f"{root} and the source {source} lie in each other. Write to another folder.")
 
 
 def with_overrides(mapping: Mapping, **changes: object) -> Mapping:

@@ -45,7 +45,7 @@ def record_of(mapping: Mapping) -> dict[str, Any]:
 
 def record_text(record: MappingType[str, Any], *, comments: Comments, header: str = "") -> str:
     """Return plain values, `Undecided` among them, as a YAML file."""
-    lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    lines = [f"# {in_one_line(line)}".rstrip() for line in header.split("\n")] if header else []
     lines += _block(record, comments, (), "")
     return "\n".join(lines) + "\n"
 
@@ -67,6 +67,11 @@ def scalar_text(value: Any) -> str:
     if PLAIN.fullmatch(value) and value not in WORDS and not NUMBER.fullmatch(value):
         return value
     return yaml.dump(value, default_style='"', allow_unicode=True, width=float("inf"), Dumper=yaml.SafeDumper).strip()
+
+
+def in_one_line(text: str) -> str:
+    """Return a text of a source as a comment can hold it: YAML ends a line at U+0085 and U+2028 too."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def fps_text(fps: Fraction) -> str:
@@ -99,7 +104,7 @@ def _block(record: MappingType[str, Any], comments: Comments, place: tuple[str |
     for key, value in record.items():
         here = (*place, key)
         head = f"{indent}{scalar_text(key)}:"
-        said = f"  # {comments[here]}" if here in comments else ""
+        said = f"  # {in_one_line(comments[here])}" if here in comments else ""
         if isinstance(value, MappingType) and value:
             lines += [head + said, *_block(value, comments, here, indent + "  ")]
         elif isinstance(value, list) and value and isinstance(value[0], MappingType):

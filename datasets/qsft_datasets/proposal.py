@@ -271,5 +271,5 @@ def instruction_comment(feature: SourceFeature, samples: Sequence[EpisodeSample]
         told.append(texts[0])
         changing += len(set(texts)) > 1
         empty += not texts[0].strip()
-    shown = ", ".join(f"'{text[:60]}'" for text in list(dict.fromkeys(told))[:3]).replace("\n", " ")
+    shown = ", ".join(f"'{text[:60]}'" for text in list(dict.fromkeys(told))[:3])
     return f"{shown}; changes within {changing} of {len(samples)} episodes, empty in {empty}"

@@ -83,8 +83,8 @@ class EpisodeReference:
         file: below the root of the source.
         position: what the source needs to find it in that file: record number, byte offset, group name, row range.
         split: the source's own split, "" where it has none.
-        lost: why nothing can be read there, where that is known before reading: a shard that is missing or cut off. The
-            reference then stands for all episodes that are lost with it.
+        lost: why nothing can be read there, where that is known before reading: a shard that is missing or cut off.
+            Where nobody knows how many episodes are lost with it, one reference stands for all of them.
     """
 
     key: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,9 @@ from vlm_qsft.errors import DatasetError
 
 from .scripted import SCHEMA, pictures_of, scripted_episode
 
+pytestmark = pytest.mark.usefixtures("without_warnings_of_lerobot")
+
 lerobot_dataset = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="lerobot is not installed")
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Without FFmpeg libraries torchcodec logs a page on every construction."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +14,8 @@ from vlm_qsft.data.schema import KeptColumn
 from vlm_qsft.errors import DatasetError, InvalidSetting, NotFinite, ShapeMismatch
 
 from .scripted import LABELS, scripted_episode
+
+pytestmark = pytest.mark.usefixtures("without_warnings_of_lerobot")
 
 KEPT = {
     "observation.force": KeptColumn("float64", 3),
@@ -61,13 +61,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.add_episode(full_episode(seed))
         writer.finalize()
     return folder
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def test_every_number_comes_back_in_its_own_type(root: Path) -> None:

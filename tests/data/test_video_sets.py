@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,9 @@ from vlm_qsft.data.episode import VideoClip
 from vlm_qsft.errors import DatasetError, ShapeMismatch
 
 from .scripted import LABELS, scripted_episode
+from .videos import decoded
+
+pytestmark = pytest.mark.usefixtures("without_warnings_of_lerobot")
 
 FPS = 10
 SIZE = (32, 48)
@@ -67,20 +68,6 @@ def root(tmp_path: Path, videos: Path) -> Path:
         writer.add_episode(episode_in(videos / "b.mp4", 2, 0.0))
         writer.finalize()
     return folder
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
-
-
-def decoded(path: Path) -> list[np.ndarray]:
-    container = av.open(str(path))
-    frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    container.close()
-    return frames
 
 
 def test_files_are_copied_byte_by_byte_and_once(root: Path, videos: Path) -> None:

@@ -14,6 +14,8 @@ from vlm_qsft.data.video_pictures import VideoPictures
 from vlm_qsft.data.video_stretch import keeps_rate, presentation_times, stretch_frames, stretch_times, video_facts
 from vlm_qsft.errors import DatasetError
 
+from .videos import decoded
+
 CODECS = ["libx264", "libx265", "libsvtav1"]
 
 
@@ -31,13 +33,6 @@ def write_noise(path: Path, n_frames: int, *, codec: str = "libx264", is_streama
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-
-
-def decoded(path: Path) -> np.ndarray:
-    container = av.open(str(path))
-    frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    container.close()
-    return np.stack(frames)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,9 +1,16 @@
-"""What the fuzz tests share: how many inputs they try, and bytes that were changed in a few places."""
+"""What the fuzz tests share: how many inputs they try, within which memory, and bytes changed in a few places."""
 
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import Parameter, signature
+from pathlib import Path
+from random import Random
 
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 INPUTS = int(os.environ.get("QSFT_FUZZ_INPUTS", "2000"))
@@ -42,3 +49,45 @@ def mutated(content: bytes, mutations: list[Mutation]) -> bytes:
         else:
             changed[at : at + 8] = number.to_bytes(8, "little")
     return bytes(changed)
+
+
+def fuzzed(share: float, batch: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run a test, which takes fixtures and `random`, on its share of the inputs.
+
+    Args:
+        share: of INPUTS.
+        batch: inputs per seed, as drawing a seed costs hypothesis more than reading an input costs us. A failure names
+            its seed.
+    """
+
+    def decorated(test: Callable[..., None]) -> Callable[..., None]:
+        def one_batch(seed: int, **fixtures: object) -> None:
+            random = Random(seed)
+            for _ in range(batch):
+                test(**fixtures, random=random)
+
+        own = signature(test)
+        names = ["seed", *(name for name in own.parameters if name != "random")]
+        parameters = [Parameter(name, Parameter.KEYWORD_ONLY) for name in names]
+        one_batch.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        one_batch.__name__ = test.__name__
+        limits = settings(
+            max_examples=max(1, round(INPUTS * share / batch)),
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        )
+        return limits(given(seed=st.integers(0, 2**63))(one_batch))
+
+    return decorated
+
+
+@contextmanager
+def limited_memory(n_bytes: int) -> Iterator[None]:
+    """Let every allocation beyond what the process has now and `n_bytes` fail."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + n_bytes, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)

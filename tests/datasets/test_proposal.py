@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 
@@ -162,3 +163,20 @@ def test_a_source_without_an_action_or_an_instruction_asks_for_them(source: Scri
     bare = replace(source, features=tuple(f for f in FEATURES if f.path not in ("action", "language_instruction")))
     text = propose(bare.description, sample_episodes(bare))
     assert "instruction_text: decide" in text and "- path: decide" in text
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\n", "\x00"])
+def test_an_instruction_with_a_line_end_of_yaml_leaves_the_proposal_readable(
+    source: ScriptedSource, separator: str
+) -> None:
+    told = replace(source, changes={"language_instruction": [f"pick{separator}up: [it"] * STEPS})
+    text = propose(told.description, sample_episodes(told))
+    assert "'pick up: [it'" in text
+    assert decided(text, fps="5", open="1", closed="0").instruction == "language_instruction"
+
+
+def test_actions_that_are_nan_everywhere_decide_nothing_and_warn_of_nothing() -> None:
+    pairs = [(np.full_like(action, np.nan), state) for action, state in trajectories("delta")]
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert action_meaning(pairs, grippers=(), fps=None, state_names=("x", "y", "z")).meaning is None

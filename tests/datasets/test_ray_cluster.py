@@ -11,6 +11,7 @@ import pytest
 from qsft_datasets.dataset_conversion import ConversionSettings, convert_dataset
 from qsft_datasets.mapping import Mapping
 from qsft_datasets.ray_cluster import run_on_ray
+from vlm_qsft.cli.main import main
 from vlm_qsft.errors import DatasetError, InvalidSetting, MissingDependency
 
 from . import scripted_source
@@ -21,6 +22,8 @@ try:
     from ray.cluster_utils import Cluster  # type: ignore[import-not-found]
 except ModuleNotFoundError:
     ray = None
+
+SAMPLE = Path(__file__).resolve().parents[3] / "shared/data/rlds/bridge_dataset"
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -34,7 +37,7 @@ def test_without_ray_the_remedy_is_named(source: ScriptedSource, mapping: Mappin
         convert_dataset(source, mapping, tmp_path / "set", settings=ConversionSettings(), run=run)
 
 
-needs_ray = pytest.mark.skipif(ray is None, reason="ray is not installed: pip install 'vlm-qsft[ray]' runs this test")
+needs_ray = pytest.mark.skipif(ray is None, reason="ray is not installed: `make test-optional` runs this test")
 
 
 @needs_ray
@@ -60,14 +63,31 @@ def address() -> Iterator[str]:
 
 @needs_ray
 @pytest.mark.timeout(900)
-def test_a_cluster_of_two_nodes_writes_the_same_bytes(
-    address: str, source: ScriptedSource, mapping: Mapping, tmp_path: Path
+@pytest.mark.parametrize("actors", [None, 1, 2])
+def test_a_cluster_of_two_nodes_writes_the_same_bytes_with_any_number_of_actors(
+    actors: int | None, address: str, source: ScriptedSource, mapping: Mapping, tmp_path: Path
 ) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     convert_dataset(source, mapping, alone, settings=ConversionSettings())
-    run = partial(run_on_ray, address=address, workers=None)
+    run = partial(run_on_ray, address=address, workers=actors)
     convert_dataset(source, mapping, spread, settings=ConversionSettings(), run=run)
     assert content(spread) == content(alone)
+
+
+@needs_ray
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="The third-party samples are not beside this repository.")
+def test_a_real_set_has_the_same_bytes_from_a_cluster_as_from_one_two_and_three_processes(
+    address: str, tmp_path: Path
+) -> None:
+    def converted(name: str, *words: str) -> dict[str, bytes]:
+        target = tmp_path / name
+        assert main(["convert", str(SAMPLE), str(target), "--outcome", "assume-success", *words]) == 0
+        return content(target)
+
+    spread = converted("spread", "--ray", address)
+    for workers in ("1", "2", "3"):
+        assert converted(f"alone-{workers}", "--workers", workers) == spread
 
 
 @needs_ray

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +24,12 @@ from vlm_qsft.errors import UnknownName
 from vlm_qsft.images import decode
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(
-    not SAMPLES.is_dir(), reason="The third-party samples are not beside this repository (../shared/data)."
-)
+pytestmark = [
+    pytest.mark.usefixtures("without_warnings_of_lerobot"),
+    pytest.mark.skipif(
+        not SAMPLES.is_dir(), reason="The third-party samples are not beside this repository (../shared/data)."
+    ),
+]
 # What a person decides where neither a shipped mapping nor the numbers do.
 DECISIONS = {
     "fps": "10",
@@ -48,13 +49,6 @@ CONVERTED = {
     "hdf5/tfds_robomimic_ph": (2, None),
     "hdf5/tfds_robomimic_mh": (1, None),
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def mapping_of(source: Source) -> Mapping:

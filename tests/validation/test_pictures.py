@@ -21,6 +21,7 @@ from .sets import (
     edit_episodes,
     edit_frames,
     edit_json,
+    facts,
     findings,
     only,
     with_action,
@@ -144,3 +145,10 @@ def test_videos_that_are_missing_cut_off_or_too_short(pristine_video: Path, tmp_
     finding = only(root, "videos")
     assert finding.message.endswith("file-000.mp4 is missing.") and finding.episodes == (0, 1, 2)
     assert findings(root, "cameras")[0].level == "error"
+
+
+def test_the_report_says_how_many_pictures_were_looked_at(tmp_path: Path):
+    root = write_set(tmp_path / "set")
+    # Two cameras; every one of the six episodes, which are few, and four frames of each.
+    expected = f"48 of {2 * 6 * LENGTH}: up to 4 frames of 6 of 6 episodes, every camera"
+    assert facts(root, "cameras")["pictures looked at"] == expected

@@ -8,20 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from vlm_qsft.data.columns import column_values
+from vlm_qsft.data.data_files import DataFiles
 from vlm_qsft.data.episode_rows import EpisodeRow, EpisodeTableWriter
-from vlm_qsft.data.file_numbers import DATA_PATH, FILES_PER_CHUNK, numbered
-from vlm_qsft.data.schema import DatasetSchema, arrow_schema, image_key, numeric_shapes, stored_cameras
+from vlm_qsft.data.file_numbers import FILES_PER_CHUNK
+from vlm_qsft.data.schema import DatasetSchema, arrow_schema, image_key, numeric_shapes
 from vlm_qsft.data.staging import LOCAL_TASK, EpisodeNote, read_staged
 from vlm_qsft.data.statistics import FeatureStatistics, numeric_statistics, picture_statistics
-from vlm_qsft.data.storage import storage_errors
 from vlm_qsft.data.video_files import VideoFiles
 from vlm_qsft.errors import DatasetError
-
-DATA_FILE_BYTES = 100 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def assemble(target: Path, root: Path, indices: Sequence[int], *, schema: Datase
     pictures = PictureTotals(schema)
     videos = VideoFiles(root, target)
     episode_rows = EpisodeTableWriter(target, root, indices)
-    data = DataWriter(target, schema)
+    data = DataFiles(target, schema)
     first_frame = 0
     try:
         for index, staged_index in enumerate(indices):
@@ -79,55 +76,6 @@ def assemble(target: Path, root: Path, indices: Sequence[int], *, schema: Datase
         data.close()
     episode_rows.close()
     return Assembled(len(indices), first_frame, tuple(task_indices), pictures.statistics(), videos.first_files())
-
-
-class DataWriter:
-    """The parquet files of data/, each closed when it is full."""
-
-    def __init__(self, target: Path, schema: DatasetSchema) -> None:
-        self._target, self._columns = target, arrow_schema(schema)
-        pictures = {image_key(camera) for camera in stored_cameras(schema)}
-        self._settings = {
-            # Pictures are compressed already; statistics of their bytes would only bloat the footer.
-            "compression": {
-                f"{name}.{part}" if part else name: "none" if name in pictures else "snappy"
-                for name in self._columns.names
-                for part in (("bytes", "path") if name in pictures else leaf_names(self._columns.field(name).type))
-            },
-            "write_statistics": ["episode_index", "frame_index", "index", "task_index"],
-            "use_dictionary": False,
-        }
-        self._writer: pq.ParquetWriter | None = None
-        self._number, self._bytes = -1, 0
-
-    def add(self, table: pa.Table) -> int:
-        """Write one episode as a row group and return the number of the file that holds it.
-
-        Raises:
-            StorageError: disk full.
-        """
-        if self._writer is None or self._bytes + table.nbytes > DATA_FILE_BYTES:
-            self.close()
-            self._number, self._bytes = self._number + 1, 0
-            path = self._target / numbered(DATA_PATH, self._number)
-            with storage_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._writer = pq.ParquetWriter(path, self._columns, **self._settings)
-        with storage_errors(self._target / numbered(DATA_PATH, self._number)):
-            self._writer.write_table(table, row_group_size=table.num_rows)
-        self._bytes += table.nbytes
-        return self._number
-
-    def close(self) -> None:
-        """Write the footer of the open file.
-
-        Raises:
-            StorageError: disk full.
-        """
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
-            with storage_errors(self._target):
-                writer.close()
 
 
 class PictureTotals:
@@ -187,8 +135,3 @@ def episode_statistics(table: pa.Table, note: EpisodeNote, schema: DatasetSchema
     }
     columns = {key: column_values(table.column(key), key, width) for key, (_, width) in numeric_shapes(schema).items()}
     return statistics | numeric_statistics(columns)
-
-
-def leaf_names(kind: pa.DataType) -> tuple[str, ...]:
-    """Return what parquet appends to a column's name to address its values."""
-    return ("list.element",) if pa.types.is_fixed_size_list(kind) else ("",)

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Shaped
 
-from vlm_qsft.data.assembly import DATA_FILE_BYTES, Assembled
+from vlm_qsft.data.assembly import Assembled
 from vlm_qsft.data.columns import column_values
+from vlm_qsft.data.data_files import DATA_FILE_BYTES
 from vlm_qsft.data.file_numbers import DATA_PATH, FILES_PER_CHUNK, VIDEO_PATH
 from vlm_qsft.data.schema import FORMAT_VERSION, DatasetSchema, image_key, lerobot_features, numeric_shapes
 from vlm_qsft.data.statistics import FeatureStatistics, numeric_statistics

@@ -126,7 +126,7 @@ def write_episodes[Job](
         recipe: whatever decides the content besides the jobs (seed, task, mixture): a different one is refused. The
             number of episodes is added to it.
         skip_bad: an episode that is damaged or does not fit is noted in meta/refused.json and left out; without it the
-            first one ends the work, and those that were left out before are tried again.
+            first one ends the work. A later call tries those that were left out again, until the data set is finalized.
         name_of: how people call a job, in errors and in the list of refused episodes.
         documents: file name -> text of more files of meta/.
         run: what spreads the jobs over machines, instead of over `workers` processes here.
@@ -146,10 +146,8 @@ def write_episodes[Job](
         shutil.rmtree(root / FOLDER, ignore_errors=True)
         return
     with DatasetWriter(root, schema, labels=labels, image_format=image_format, recipe=recipe) as writer:
-        left_out = writer.refused if skip_bad else frozenset()
-        waiting = Waiting(
-            jobs, [index for index in range(len(jobs)) if not writer.has_episode(index) and index not in left_out]
-        )
+        # What was refused before is tried again: a file that was missing may be there by now.
+        waiting = Waiting(jobs, [index for index in range(len(jobs)) if not writer.has_episode(index)])
         stage_jobs = partial(JobStager, root, schema, labels, image_format, make_episode, name_of, skip_bad)
         run = run or partial(run_in_order, workers=workers)
         for complete, (index, is_there) in enumerate(run(stage_jobs, waiting), start=len(jobs) - len(waiting) + 1):

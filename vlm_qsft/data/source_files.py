@@ -10,14 +10,20 @@ import pyarrow.parquet as pq
 
 from vlm_qsft.errors import DatasetError
 
+MAX_JSON_BYTES = 64 * 1024**2
+"""No description of a data set or a run is larger; a video that was given this name is."""
+
 
 def read_json(path: Path) -> dict:
     """Read a JSON object.
 
     Raises:
-        DatasetError: missing, not readable, or no JSON object.
+        DatasetError: missing, not readable, too large for a description, or no JSON object.
     """
     try:
+        n_bytes = path.stat().st_size
+        if n_bytes > MAX_JSON_BYTES:
+            raise DatasetError(f"{path} has {n_bytes} bytes: a description has at most {MAX_JSON_BYTES}.")
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing.") from error

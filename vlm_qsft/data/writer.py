@@ -110,11 +110,6 @@ class DatasetWriter:
         """Tell whether episode `index` is complete."""
         return index in self._staged
 
-    @property
-    def refused(self) -> frozenset[int]:
-        """Indices of the episodes that are left out."""
-        return frozenset(self._refused)
-
     def add_episode(self, episode: Episode) -> int:
         """Store an episode durably after the last one and return its index.
 

@@ -89,7 +89,7 @@ class Hdf5Source:
 
         Raises:
             DatasetError: a group is missing, an array has other rows than the actions; names file and group. Asking
-                for an array that is damaged raises it too.
+                for an array that is damaged, or that only other episodes have, raises it too.
         """
         path = self.root if self.root.is_file() else self.root / reference.file
         place = Place(str(reference.position[0]), tuple(str(mask) for mask in reference.position[1:]))
@@ -97,9 +97,11 @@ class Hdf5Source:
         with opened(path) as file:
             group = group_at(file, place.group)
             arrays, length = arrays_below(group), self.layout.length(group)
-            for name, feature in described.items():
-                if name not in arrays and not feature.per_episode:
-                    raise DatasetError(f"{place_of(group)} has no array '{name}'; the set has it.")
+            missing = {
+                name: f"{place_of(group)} has no array '{name}'; other episodes of the set have it."
+                for name, feature in described.items()
+                if name not in arrays and not feature.per_episode
+            }
             steps, single = {}, {}
             for name, dataset in arrays.items():
                 if self.layout.is_container(name):
@@ -111,7 +113,7 @@ class Hdf5Source:
                 else:
                     steps[name] = feature
             single |= self.layout.attributes(file, place)
-        return SourceEpisode(reference.key, length, StoredSteps(path, place.group, length, steps), single)
+        return SourceEpisode(reference.key, length, StoredSteps(path, place.group, length, steps, missing), single)
 
     def _first_places(self) -> tuple[list[tuple[Path, Place]], list[DatasetError]]:
         """Return where the first episodes lie, and why files before them are not read."""
@@ -158,9 +160,19 @@ class Hdf5Source:
 
 
 class StoredSteps(Mapping[str, StepValues]):
-    """The arrays of one episode in its file; each is read when it is asked for, and not kept."""
+    """The arrays of one episode in its file; each is read when it is asked for, and not kept.
 
-    def __init__(self, path: Path, group: str, length: int, features: Mapping[str, SourceFeature]) -> None:
+    One that the episode lacks raises when it is asked for: a mapping may leave it out (a camera that was added later).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        group: str,
+        length: int,
+        features: Mapping[str, SourceFeature],
+        missing: Mapping[str, str] = {},
+    ) -> None:
         """Remember where they are.
 
         Args:
@@ -168,15 +180,19 @@ class StoredSteps(Mapping[str, StepValues]):
             group: that holds them.
             length: rows of each.
             features: path from the group -> what the array is.
+            missing: the same of arrays that only other episodes have -> what to say of them.
         """
         self._path, self._group, self._length, self._features = path, group, length, features
+        self._missing = missing
 
     def __getitem__(self, name: str) -> StepValues:
         """Read an array.
 
         Raises:
-            DatasetError: damaged; names file and group.
+            DatasetError: missing or damaged; names file and group.
         """
+        if name in self._missing:
+            raise DatasetError(self._missing[name])
         feature = self._features[name]
         with opened(self._path) as file:
             dataset = array_at(group_at(file, self._group), name)
@@ -186,10 +202,10 @@ class StoredSteps(Mapping[str, StepValues]):
         return values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._features)
+        return iter((*self._features, *self._missing))
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self._features) + len(self._missing)
 
 
 def _united(one: SourceFeature, other: SourceFeature) -> SourceFeature:

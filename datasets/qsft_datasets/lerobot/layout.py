@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -44,9 +44,14 @@ class Layout:
         existing = (name for name in names if name is not None and self.files.has(name))
         return tuple(islice(dict.fromkeys(existing), count))
 
-    def missing_files(self) -> tuple[str, ...]:
-        """Return every data file, and every video file of a camera that has some, that does not exist."""
-        videos = [name for names in self.video_names.values() for name in names if name is not None]
+    def missing_files(self, cameras: Collection[str] | None = None) -> tuple[str, ...]:
+        """Return every data file, and every video file of a camera that has some, that does not exist.
+
+        Args:
+            cameras: whose videos count; None counts all.
+        """
+        counted = [names for key, names in self.video_names.items() if cameras is None or key in cameras]
+        videos = [name for names in counted for name in names if name is not None]
         names = dict.fromkeys([*self.data_names, *videos])
         return tuple(name for name in names if not self.files.has(name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -66,13 +67,17 @@ class LeRobotSource:
             for episode, name in zip(layout.episodes, layout.data_names, strict=True)
         )
 
-    def missing_files(self) -> tuple[str, ...]:
-        """Return every file that the metadata names and that does not exist, relative to the root.
+    def missing_files(self, paths: Collection[str] | None = None) -> tuple[str, ...]:
+        """Return every data file, and every video file of a camera that has some, that does not exist.
 
+        Args:
+            paths: cameras whose videos count; None counts all.
+        Returns:
+            Names relative to the root.
         Raises:
             DatasetError: as `references`.
         """
-        return self._layout.missing_files()
+        return self._layout.missing_files(paths)
 
     def read(self, reference: EpisodeReference) -> SourceEpisode:
         """Return one episode. A column or a video that is damaged raises when it is asked for: it may be left out.

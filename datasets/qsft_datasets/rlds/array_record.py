@@ -5,12 +5,12 @@ user chunks | footer chunk: metadata, then (chunk offset, bytes, records) of eve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from qsft_datasets.rlds.record_file import RecordFile
 from qsft_datasets.rlds.riegeli import BLOCK_BYTES, SIGNATURE, chunk_records, read_chunk
 from qsft_datasets.rlds.wire import BYTES, FIXED64, VARINT, fields
 from vlm_qsft.errors import DatasetError
@@ -28,32 +28,13 @@ class ChunkPlace:
     n_records: int
 
 
-class ArrayRecordFile:
+class ArrayRecordFile(RecordFile):
     """One array_record file. Memory holds one chunk: `group_size` records, one where TFDS wrote the file."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            DatasetError: missing, unreadable, or no array_record.
-        """
-        self.path = path
-        try:
-            self._size = path.stat().st_size
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115  kept open until `close`
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path} cannot be read: {error}.") from error
+        """Open the file. Raises as `RecordFile`."""
+        super().__init__(path)
         self._kept: tuple[ChunkPlace, list[bytes]] | None = None
-
-    def __enter__(self) -> ArrayRecordFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
 
     def chunks(self) -> list[ChunkPlace]:
         """Return where the chunks lie, from the index at the end of the file.
@@ -88,7 +69,7 @@ class ArrayRecordFile:
         return records[inside]
 
     def _index(self) -> list[ChunkPlace]:
-        if self._size < BLOCK_BYTES or os.pread(self._file.fileno(), len(SIGNATURE), 0) != SIGNATURE:
+        if self._size < BLOCK_BYTES or self._bytes_at(0, len(SIGNATURE)) != SIGNATURE:
             raise DatasetError("it does not begin as one")
         postscript_offset = self._size - BLOCK_BYTES
         postscript = chunk_records(read_chunk(self._file.fileno(), postscript_offset, self._size))

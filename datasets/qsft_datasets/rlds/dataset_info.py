@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from qsft_datasets.rlds.json_file import Json, mapping, read_object, sequence, text, whole_number
+from qsft_datasets.rlds.json_values import Json, mapping, sequence, text, whole_number
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.errors import DatasetError
 
 FILE = "dataset_info.json"
@@ -61,7 +62,7 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
     """
     path = folder / FILE
     files = _file_names(folder)
-    content = read_object(path) if FILE in files else {}
+    content = read_json(path) if FILE in files else {}
     try:
         name = text(content.get("name", ""), "its name")
         shards = _announced(content, name, folder, files) or _found(files)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from qsft_datasets.rlds.canonical_rows import CanonicalRows
 from qsft_datasets.rlds.features import NUMBERS
-from qsft_datasets.rlds.json_file import Json
+from qsft_datasets.rlds.json_values import Json
 from vlm_qsft.data.episode import Attribute
 from vlm_qsft.data.features import is_depth
 from vlm_qsft.data.schema import ACTION_KEY, INDEX_DTYPES, STATE_KEY

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from qsft_datasets.rlds.json_file import Json, mapping, read_object, sequence, text
+from qsft_datasets.rlds.json_values import Json, mapping, sequence, text
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.errors import DatasetError
 
 FILE = "metadata.json"
@@ -60,7 +61,7 @@ def read_export_metadata(folder: Path) -> ExportMetadata | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    content = read_object(path)
+    content = read_json(path)
     if KEY not in content:
         return None
     try:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from qsft_datasets.rlds.json_file import Json, mapping, read_object, sequence, text, whole_number
+from qsft_datasets.rlds.json_values import Json, mapping, sequence, text, whole_number
 from qsft_datasets.rlds.legacy_features import translated
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.errors import DatasetError
 
 FILE = "features.json"
@@ -69,7 +70,7 @@ def read_features(folder: Path) -> tuple[Leaf, ...]:
         DatasetError: missing, no such file, or a feature that this reader does not know; names file and feature.
     """
     path = folder / FILE
-    content = read_object(path)
+    content = read_json(path)
     try:
         leaves = tuple(_leaves(translated(content), "", (), 0))
         twice = [name for name, times in Counter(leaf.name for leaf in leaves).items() if times > 1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from qsft_datasets.rlds.json_file import Json, mapping, sequence, text
+from qsft_datasets.rlds.json_values import Json, mapping, sequence, text
 from vlm_qsft.errors import DatasetError
 
 LEAVES = {

@@ -22,6 +22,8 @@ class ShardRecords:
         width: numbers per record.
         positions: of all records, one after the other, `width` numbers each.
         loss: where the records behind these are lost, and why; "" where none are.
+        n_lost: how many these are, as far as that is known: one reference each, so that the episodes of a data set keep
+            their keys and numbers while a shard is missing. Where it is not, one reference stands for all.
     """
 
     file: str
@@ -30,6 +32,7 @@ class ShardRecords:
     width: int
     positions: array[int]
     loss: str = ""
+    n_lost: int = 1
 
     @property
     def n_records(self) -> int:
@@ -38,13 +41,13 @@ class ShardRecords:
 
     @property
     def n_references(self) -> int:
-        """Records that were found, and one that stands for those that were not."""
-        return self.n_records + bool(self.loss)
+        """Records that were found, and those that were not."""
+        return self.n_records + (self.n_lost if self.loss else 0)
 
     def reference(self, number: int) -> EpisodeReference:
-        """Return the reference of a record; the one behind the last stands for those that are lost."""
+        """Return the reference of a record; those behind the last that was found are lost."""
         place = self.positions[number * self.width : (number + 1) * self.width]
-        lost = self.loss if number == self.n_records else ""
+        lost = self.loss if number >= self.n_records else ""
         return EpisodeReference(f"{self.name}#{number}", self.file, (number, *place), self.split, lost)
 
 

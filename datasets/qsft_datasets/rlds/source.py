@@ -32,6 +32,8 @@ from qsft_datasets.source import (
 from vlm_qsft.errors import DatasetError
 
 STEPS = "steps/"
+MAX_LOST = 1000
+"""Lost records of one shard that get a reference each; a larger number is damage, and one reference stands for all."""
 
 
 class RldsSource:
@@ -96,7 +98,8 @@ class RldsSource:
     def references(self) -> Sequence[EpisodeReference]:
         """Return every record of every split, from the framing alone.
 
-        A shard that is missing, and what is behind the end of one that was cut off, is one reference that is lost.
+        The records of a shard that is missing, and those behind the end of one that was cut off, are lost: a reference
+        each, or one for all of a file where dataset_info.json does not say how many there are.
 
         Raises:
             DatasetError: a shard has more records than dataset_info.json announces.
@@ -135,9 +138,10 @@ class RldsSource:
         file = path.relative_to(self.root).as_posix()
         positions = array("q")
         loss = ""
+        announced = shard.n_records
         if shard.missing:
             loss = f"{path} is missing: {shard.missing}. Copy it again."
-            return ShardRecords(file, path.name, shard.split, 1, positions, loss)
+            return ShardRecords(file, path.name, shard.split, 1, positions, loss, lost_references(announced, 0))
         if shard.format == "array_record":
             width = 4
             try:
@@ -152,7 +156,7 @@ class RldsSource:
                 loss = place.damage
                 if not loss:
                     positions.extend((place.offset, place.length))
-        found, announced = len(positions) // width, shard.n_records
+        found = len(positions) // width
         if announced is not None and found > announced:
             raise DatasetError(
                 f"{path} has {found} records or more; dataset_info.json announces {announced}. "
@@ -164,7 +168,7 @@ class RldsSource:
             loss = f"{loss}; whatever follows in this file is lost"
         if loss:
             loss = f"{path}, record {found}: {loss}."
-        return ShardRecords(file, path.name, shard.split, width, positions, loss)
+        return ShardRecords(file, path.name, shard.split, width, positions, loss, lost_references(announced, found))
 
     def _record(self, reference: EpisodeReference) -> bytes:
         path = self.root / reference.file
@@ -186,6 +190,12 @@ class RldsSource:
                 self._open = None
             self._open = kind(path)
         return self._open
+
+
+def lost_references(announced: int | None, found: int) -> int:
+    """Return how many references stand for the records that a shard lacks; one where their number is not known."""
+    n_lost = (announced or 0) - found
+    return n_lost if 1 <= n_lost <= MAX_LOST else 1
 
 
 def described(leaf: Leaf, path: str, export: ExportMetadata) -> SourceFeature:

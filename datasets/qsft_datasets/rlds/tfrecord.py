@@ -8,7 +8,6 @@ announced as one lost stretch, so that whoever reads can stop there, or count it
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from qsft_datasets.rlds.compressed_file import CompressedFile, compression_of
 from qsft_datasets.rlds.crc32c import masked_crc32c
+from qsft_datasets.rlds.record_file import RecordFile
 from vlm_qsft.errors import DatasetError
 
 HEADER_BYTES, FOOTER_BYTES = 12, 4
@@ -41,37 +41,22 @@ class RecordPlace:
     damage: str = ""
 
 
-class TfrecordFile:
+class TfrecordFile(RecordFile):
     """One file, plain or compressed. Plain files are read at any place, compressed ones forward from where they are."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            DatasetError: missing or unreadable.
-        """
-        self.path = path
-        try:
-            self._size = path.stat().st_size
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115  kept open until `close`
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path} cannot be read: {error}.") from error
+        """Open the file. Raises as `RecordFile`."""
+        super().__init__(path)
         self._compressed: CompressedFile | None = None
-        beginning = os.pread(self._file.fileno(), HEADER_BYTES, 0)
+        beginning = self._bytes_at(0, HEADER_BYTES)
         if not _is_header(beginning):
             compression = compression_of(beginning)
             if compression is not None:
                 self._compressed = CompressedFile(path, compression)
 
-    def __enter__(self) -> TfrecordFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Release the file."""
-        self._file.close()
+        super().close()
         if self._compressed is not None:
             self._compressed.close()
 
@@ -129,7 +114,7 @@ class TfrecordFile:
     def _read(self, offset: int, length: int) -> bytes:
         if self._compressed is not None:
             return self._compressed.read(offset, length)
-        return os.pread(self._file.fileno(), length, offset) if offset < self._size else b""
+        return self._bytes_at(offset, length) if offset < self._size else b""
 
 
 def framed(content: bytes) -> tuple[bytes, bytes, bytes]:

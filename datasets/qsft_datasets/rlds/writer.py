@@ -26,11 +26,12 @@ from qsft_datasets.rlds.export_layout import ExportFeature, export_layout, featu
 from qsft_datasets.rlds.export_metadata import FILE as METADATA_FILE
 from qsft_datasets.rlds.export_metadata import ExportMetadata
 from qsft_datasets.rlds.features import FILE as FEATURES_FILE
-from qsft_datasets.rlds.json_file import Json, read_object
+from qsft_datasets.rlds.json_values import Json
 from qsft_datasets.rlds.shard_plan import SHARD_BYTES, PlannedShard, plan_shards
 from qsft_datasets.rlds.tfrecord import FOOTER_BYTES, HEADER_BYTES, MAX_RECORD_BYTES, framed
 from vlm_qsft.data.folder_lock import FolderLock
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
+from vlm_qsft.data.source_files import read_json
 from vlm_qsft.data.storage import partial_path, remove_partials, storage_errors, sync_path, write_durably
 from vlm_qsft.errors import DatasetError
 from vlm_qsft.processes import Progress, run_in_order
@@ -228,7 +229,7 @@ def agree_on_plan(path: Path, shards: Sequence[PlannedShard], metadata: ExportMe
     plan: Json = {"shards": [[shard.file, shard.first, shard.end] for shard in shards], **metadata.to_json()}
     if not path.exists():
         write_durably(path, json.dumps(plan, indent=2).encode())
-    elif read_object(path) != plan:
+    elif read_json(path) != plan:
         raise DatasetError(
             f"{path.parents[1]} was begun from another data set or with shards of another size. "
             f"Remove {path.parent}, or write to another folder."
@@ -242,5 +243,5 @@ def refuse_other_export(final: Path, metadata: ExportMetadata) -> None:
         DatasetError: it is none of ours, or of another data set.
     """
     path = final / METADATA_FILE
-    if not path.exists() or read_object(path) != metadata.to_json():
+    if not path.exists() or read_json(path) != metadata.to_json():
         raise DatasetError(f"{final} holds another data set already. Write to another folder.")

@@ -7,6 +7,7 @@ must neither run nor grow.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.interfaces.typing import Typesdict
@@ -35,31 +36,34 @@ STANDARD = (
 LONGEST_ARRAY = 4096
 """Of texts or messages: `rosbags` writes a line of code per element."""
 IDL_SEPARATOR = "=" * 80 + "\n"
+MOST_STORES = 64
+"""Kept in memory: `rosbags` compiles code for every type of a store, and thousands of bags share the same types."""
 
 
 class NoDefinition(DatasetError):
     """A type that neither the bag nor a distribution defines."""
 
 
-def typestore_of(topic: Topic, ros_distro: str | None) -> Typestore:
-    """Return a store that can read the messages of a topic.
+@lru_cache(maxsize=MOST_STORES)
+def typestore_of(msgtype: str, definitions: tuple[MessageDefinition, ...], ros_distro: str | None) -> Typestore:
+    """Return a store that can read the messages of a type.
 
+    Args:
+        definitions: of the type, as far as the bag holds them.
     Raises:
         NoDefinition: neither the bag nor the distribution defines the type, or something that it consists of.
     """
-    if topic.definitions:
-        types: Typesdict = {}
-        for definition in topic.definitions:
-            types |= parsed(topic.msgtype, definition)
-        if topic.msgtype in types:
-            store = get_typestore(Stores.EMPTY)
-            known = get_typestore(STORES.get(ros_distro or "", BEFORE_DEFINITIONS)).fielddefs
-            types |= {name: known[name] for name in _missing(topic.msgtype, types, known)}
-            _check(topic.msgtype, types)
-            store.register(types)
-            return store
-    store = get_typestore(STORES.get(ros_distro or "", BEFORE_DEFINITIONS))
-    _check(topic.msgtype, store.fielddefs)
+    types: Typesdict = {}
+    for definition in definitions:
+        types |= parsed(msgtype, definition)
+    distribution = get_typestore(STORES.get(ros_distro or "", BEFORE_DEFINITIONS))
+    if msgtype not in types:
+        _check(msgtype, distribution.fielddefs)
+        return distribution
+    store = get_typestore(Stores.EMPTY)
+    types |= {name: distribution.fielddefs[name] for name in _missing(msgtype, types, distribution.fielddefs)}
+    _check(msgtype, types)
+    store.register(types)
     return store
 
 
@@ -124,7 +128,7 @@ def _check(msgtype: str, types: Typesdict, holders: tuple[str, ...] = (), checke
             f"The type {msgtype}{where} is defined neither in the bag nor by the distribution; "
             "'ros2 bag convert' to MCAP adds it."
         )
-    if msgtype in STANDARD and types[msgtype][1] != get_typestore(BEFORE_DEFINITIONS).fielddefs[msgtype][1]:
+    if msgtype in STANDARD and types[msgtype][1] != _standard_types()[msgtype][1]:
         raise NoDefinition(f"The bag defines {msgtype} otherwise than ROS does.")
     for field, description in types[msgtype][1]:
         if description[0] == Nodetype.ARRAY:
@@ -137,6 +141,11 @@ def _check(msgtype: str, types: Typesdict, holders: tuple[str, ...] = (), checke
     checked.add(msgtype)
 
 
+@lru_cache(maxsize=1)
+def _standard_types() -> Typesdict:
+    return get_typestore(BEFORE_DEFINITIONS).fielddefs
+
+
 def usable_typestore(topic: Topic, ros_distro: str | None) -> Typestore:
     """Return `typestore_of`, with whatever `rosbags` finds wrong in the definition as a reason to leave the topic out.
 
@@ -145,7 +154,7 @@ def usable_typestore(topic: Topic, ros_distro: str | None) -> Typestore:
     """
     try:
         with our_errors(f"The definition of {topic.msgtype}"):
-            store = typestore_of(topic, ros_distro)
+            store = typestore_of(topic.msgtype, topic.definitions, ros_distro)
             store.get_msgdef(topic.msgtype)
             return store
     except NoDefinition:

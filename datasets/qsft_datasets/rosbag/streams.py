@@ -144,7 +144,7 @@ def clock_gap(topics: Mapping[str, TopicMessages]) -> Gap | None:
         return None
     least, most = min(lags, key=lags.__getitem__), max(lags, key=lags.__getitem__)
     at_ns = min(messages.received_ns[0] for messages in topics.values() if messages.received_ns)
-    what = f"stamped by another clock than {least}; receive times serve for every topic; the clocks differ by"
+    what = f"stamped by another clock than {least}; receive times serve for every topic; difference"
     return Gap(most, at_ns, lags[most] - lags[least], what)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Result, at_episodes, error, warning
-from qsft_datasets.validation.pictures import CameraSample, SampledEpisode
+from qsft_datasets.validation.finding import NAMED_EPISODES, Fact, Result, at_episodes, error, warning
+from qsft_datasets.validation.pictures import SAMPLED_FRAMES, CameraSample, SampledEpisode
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.features import is_depth, picture_size
 from vlm_qsft.data.schema import ACTION_KEY, IMAGE_PREFIX
@@ -31,6 +31,19 @@ def check_cameras(subject: Subject) -> Iterator[Result]:
         yield from dark(sample)
         yield from frozen(subject, sample)
     yield from doubled(subject)
+    yield looked_at(subject)
+
+
+def looked_at(subject: Subject) -> Fact:
+    """Say how much of the pictures was seen: what is wrong elsewhere is not found."""
+    seen = {episode.episode for sample in subject.samples for episode in sample.episodes}
+    n_pictures = sum(len(episode.pictures) for sample in subject.samples for episode in sample.episodes)
+    total = len(subject.samples) * int(np.sum(subject.layout.lengths))
+    return Fact(
+        "pictures looked at",
+        f"{n_pictures} of {total}: up to {SAMPLED_FRAMES} frames of {len(seen)} of {len(subject.layout.numbers)} "
+        "episodes, every camera",
+    )
 
 
 def unreadable(sample: CameraSample) -> Iterator[Result]:
@@ -42,7 +55,7 @@ def unreadable(sample: CameraSample) -> Iterator[Result]:
             "Convert these episodes again, or leave the camera out of the mapping.",
             episode=episode,
             frame=frame,
-            episodes=tuple(sorted({problem[0] for problem in sample.problems})[:10]),
+            episodes=tuple(sorted({problem[0] for problem in sample.problems})[:NAMED_EPISODES]),
             count=len(sample.problems),
         )
 

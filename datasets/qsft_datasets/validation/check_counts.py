@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Fact, Result, at_episodes, error
+from qsft_datasets.validation.finding import Fact, Result, at_episodes, at_frames, error
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.writer import REFUSED_PATH
 from vlm_qsft.errors import DatasetError
@@ -118,13 +118,10 @@ def check_rows(subject: Subject, lengths: np.ndarray) -> Iterator[Result]:
             AGAIN,
             **at_episodes(different),
         )
-    if subject.has("index") and not np.array_equal(subject.scalar("index"), np.arange(found)):
-        row = int(np.flatnonzero(subject.scalar("index") != np.arange(found))[0])
-        episode, frame = layout.place(row)
-        yield error("The column 'index' does not count 0, 1, 2, ...", AGAIN, episode=episode, frame=frame)
-    if subject.has("frame_index"):
-        expected = np.arange(found) - np.repeat(layout.starts, layout.lengths)
-        wrong = np.flatnonzero(subject.scalar("frame_index") != expected)
-        if len(wrong):
-            episode, frame = layout.place(int(wrong[0]))
-            yield error("The column 'frame_index' does not count from 0.", AGAIN, episode=episode, frame=frame)
+    counted = np.arange(found)
+    for key, expected, how in (
+        ("index", counted, "0, 1, 2, ..."),
+        ("frame_index", counted - np.repeat(layout.starts, layout.lengths), "from 0"),
+    ):
+        if subject.has(key) and len(wrong := np.flatnonzero(subject.scalar(key) != expected)):
+            yield error(f"The column '{key}' does not count {how}.", AGAIN, **at_frames(layout, wrong))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Result, error
+from qsft_datasets.validation.finding import Result, at_frames, error
 from qsft_datasets.validation.subject import Subject
 
 
@@ -20,14 +20,10 @@ def check_finite(subject: Subject) -> Iterator[Result]:
             continue
         bad = ~np.isfinite(values)
         row, dimension = (int(number) for number in np.argwhere(bad)[0])
-        episode, frame = subject.layout.place(row)
-        episodes = subject.layout.episodes_of(np.flatnonzero(bad.any(axis=1)))
+        rows = np.flatnonzero(bad.any(axis=1))
         yield error(
             f"'{subject.dimension(key, dimension)}' is {values[row, dimension]}; {int(bad.sum())} such numbers in "
-            f"{len(episodes)} episodes.",
+            f"{len(subject.layout.episodes_of(rows))} episodes.",
             "Repair these episodes or leave them out.",
-            episode=episode,
-            frame=frame,
-            episodes=tuple(episodes[:10].tolist()),
-            count=int(bad.sum()),
+            **at_frames(subject.layout, rows),
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qsft_datasets.source_columns import SOURCE_TERMINATED
-from qsft_datasets.validation.finding import Result, at_episodes, error, warning
+from qsft_datasets.validation.finding import Result, at_episodes, at_frames, error, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.reward_rules import VGPS_GOAL_STEPS
 
@@ -53,14 +53,10 @@ def early_terminations(subject: Subject, rule: str) -> Iterator[Result]:
     steps_left = layout.starts[stretch] + layout.lengths[stretch] - 1 - rows
     early = rows[steps_left >= (VGPS_GOAL_STEPS if rule == "vgps" else 1)]
     if len(early):
-        episode, frame = layout.place(int(early[0]))
         yield error(
             f"'next.terminated' is set before the end of an episode, {len(early)} times.",
             RELABEL,
-            episode=episode,
-            frame=frame,
-            episodes=tuple(layout.episodes_of(early)[:10].tolist()),
-            count=len(early),
+            **at_frames(layout, early),
         )
 
 
@@ -71,14 +67,10 @@ def early_ends_of_source(subject: Subject, key: str, last: np.ndarray) -> Iterat
     layout = subject.layout
     early = np.setdiff1d(np.flatnonzero(subject.scalar(key) != 0), last)
     if len(early):
-        episode, frame = layout.place(int(early[0]))
         yield warning(
             f"'{key}' is set before the end of an episode, {len(early)} times.",
             "Several episodes in one, or a flag that stays on after the success: look at the first of them.",
-            episode=episode,
-            frame=frame,
-            episodes=tuple(layout.episodes_of(early)[:10].tolist()),
-            count=len(early),
+            **at_frames(layout, early),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Fact, Result, at_episodes, error, warning
+from qsft_datasets.validation.finding import Fact, Result, at_episodes, at_frames, error, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.metadata import read_tasks
 from vlm_qsft.errors import DatasetError
@@ -65,13 +65,10 @@ def against_frames(subject: Subject, tasks: tuple[str, ...], texts: list[list[st
     layout, index = subject.layout, subject.scalar("task_index").astype(np.int64)
     unknown = np.flatnonzero((index < 0) | (index >= len(tasks)))
     if len(unknown):
-        episode, frame = layout.place(int(unknown[0]))
         yield error(
             f"Frame has task_index {index[unknown[0]]}; meta/tasks.parquet lists {len(tasks)} tasks.",
             "Convert the data set again.",
-            episode=episode,
-            frame=frame,
-            count=len(unknown),
+            **at_frames(layout, unknown),
         )
         return
     changes = np.flatnonzero(np.concatenate([[True], np.diff(index) != 0]))

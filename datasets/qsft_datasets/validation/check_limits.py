@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Result, warning
+from qsft_datasets.validation.finding import Result, at_frames, warning
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.schema import ACTION_KEY, STATE_KEY
 
@@ -29,13 +29,9 @@ def check_limits(subject: Subject) -> Iterator[Result]:
         outside[:, high <= low] = False  # two or fewer values: nothing to compare with
         for place in np.flatnonzero(outside.any(axis=0)):
             rows = np.flatnonzero(outside[:, place])
-            episode, frame = subject.layout.place(int(rows[0]))
             yield warning(
                 f"'{subject.dimension(key, int(place))}' is {values[rows[0], place]:g}; 98 % of its values lie from "
                 f"{low[place]:g} to {high[place]:g}. {len(rows)} such values.",
                 "Look at these frames: a broken sensor, another unit, a wrapped angle? Leave the episodes out if so.",
-                episode=episode,
-                frame=frame,
-                episodes=tuple(subject.layout.episodes_of(rows)[:10].tolist()),
-                count=len(rows),
+                **at_frames(subject.layout, rows),
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Fact, Result, at_episodes, error
+from qsft_datasets.validation.finding import Fact, Result, at_episodes, at_frames, error
 from qsft_datasets.validation.subject import Subject
 from vlm_qsft.data.labels import LabelSettings
 from vlm_qsft.data.returns import RETURN_TOLERANCE, monte_carlo_returns
@@ -24,14 +24,10 @@ def check_returns(subject: Subject) -> Iterator[Result]:
     yield Fact("returns", f"{np.nanmin(returns):.4g} to {np.nanmax(returns):.4g}, mean {np.nanmean(returns):.4g}")
     outside = np.flatnonzero((returns < -RETURN_TOLERANCE) | (returns > 1.0 + RETURN_TOLERANCE))
     if len(outside):
-        episode, frame = layout.place(int(outside[0]))
         yield error(
             f"The return is {returns[outside[0]]:.6g}; Q-SFT needs every return in [0, 1]. {len(outside)} such frames.",
             "Label the data set by a rule that scales them, for example `qsft label FOLDER --rule keep`.",
-            episode=episode,
-            frame=frame,
-            episodes=tuple(layout.episodes_of(outside)[:10].tolist()),
-            count=len(outside),
+            **at_frames(layout, outside),
         )
     try:
         labels = LabelSettings.from_record(subject.labels)
@@ -47,15 +43,11 @@ def check_returns(subject: Subject) -> Iterator[Result]:
     expected = monte_carlo_returns(reward, layout.lengths, labels.gamma, terminated=terminated)
     different = np.flatnonzero(~(np.abs(expected - returns) <= AGREEMENT))
     if len(different):
-        episode, frame = layout.place(int(different[0]))
         yield error(
             f"The return is {returns[different[0]]:.6g}; the rewards, discounted by {labels.gamma:g}, sum to "
             f"{expected[different[0]]:.6g}. {len(different)} such frames.",
             RELABEL,
-            episode=episode,
-            frame=frame,
-            episodes=tuple(layout.episodes_of(different)[:10].tolist()),
-            count=len(different),
+            **at_frames(layout, different),
         )
     yield from against_rule(subject, labels, reward)
 

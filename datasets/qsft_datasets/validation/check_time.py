@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qsft_datasets.validation.finding import Fact, Result, at_episodes, error, warning
+from qsft_datasets.validation.finding import Fact, Result, at_episodes, at_frames, error, warning
 from qsft_datasets.validation.subject import Subject
 
 GAPS = "gaps"
@@ -63,26 +63,18 @@ def check_time(subject: Subject) -> Iterator[Result]:
         (error, gaps, "Time stamps have gaps: frames are missing"),
     ):
         if len(found):
-            episode, frame = layout.place(int(found[0]) + 1)
             yield level(
                 f"{what}: {steps[found[0]]:g} s where {period_s:g} s are expected; {len(found)} such steps.",
                 "Resample the source at a fixed rate, or leave these episodes out.",
-                episode=episode,
-                frame=frame,
-                episodes=tuple(layout.episodes_of(found)[:10].tolist()),
-                count=len(found),
+                **at_frames(layout, found + 1),
             )
     jitter = rows[off & (steps[rows] > 0) & (steps[rows] <= 1.5 * period_s)]
     if len(jitter):
-        episode, frame = layout.place(int(jitter[0]) + 1)
         yield warning(
             f"{len(jitter)} time stamps are not on the grid of {period_s:g} s: {steps[jitter[0]]:g} s between frames. "
             "LeRobot refuses to find a video frame so far from its time.",
             "Convert the data set again: time stamps of a fixed rate are frame number / fps.",
-            episode=episode,
-            frame=frame,
-            episodes=tuple(layout.episodes_of(jitter)[:10].tolist()),
-            count=len(jitter),
+            **at_frames(layout, jitter + 1),
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from qsft_datasets.validation.subject import Subject
+    from qsft_datasets.validation.subject import Layout, Subject
 
 Level = Literal["error", "warning"]
 """An error makes training or LeRobot fail, or teaches something false; a warning asks for a look."""
@@ -79,4 +79,19 @@ def at_episodes(episodes: Sequence[int] | np.ndarray, frame: int | None = None) 
         "frame": frame,
         "episodes": tuple(numbers[:NAMED_EPISODES]),
         "count": len(numbers),
+    }
+
+
+def at_frames(layout: Layout, rows: np.ndarray) -> dict[str, object]:
+    """Return the fields of a finding that concerns these frames.
+
+    Args:
+        rows: of the data set, ascending, at least one.
+    """
+    episode, frame = layout.place(int(rows[0]))
+    return {
+        "episode": episode,
+        "frame": frame,
+        "episodes": tuple(layout.episodes_of(rows)[:NAMED_EPISODES].tolist()),
+        "count": len(rows),
     }

@@ -129,7 +129,7 @@ def test_a_damaged_demo_leaves_the_others_readable(tmp_path: Path) -> None:
     source = open_source(path)
     first, *others = source.references()
     with pytest.raises(DatasetError, match="'data/demo_0'"):
-        source.read(first)
+        dict(source.read(first).steps)
     assert [source.read(reference).length for reference in others] == [6, 5]
 
 
@@ -192,3 +192,18 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "episode_0.hdf5").unlink()
     with pytest.raises(DatasetError, match=r"episode_0\.hdf5"):
         source.read(reference)
+
+
+def test_a_camera_that_one_episode_lacks_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
+    for index in range(2):
+        write_aloha(tmp_path / f"episode_{index}.hdf5", seed=index)
+    with h5py.File(tmp_path / "episode_1.hdf5", "r+") as file:
+        del file["observations/images/cam_low"]
+    source = open_source(tmp_path)
+    episode = source.read(source.references()[1])
+    assert np.asarray(episode.steps["action"]).shape == (5, 14)
+    assert len(episode.steps["observations/images/cam_high"]) == 5  # type: ignore[arg-type]
+    with pytest.raises(
+        DatasetError, match=r"episode_1\.hdf5 has no array 'observations/images/cam_low'; other episodes"
+    ):
+        episode.steps["observations/images/cam_low"]

@@ -57,14 +57,6 @@ def write_video(
             container.mux(packet)
 
 
-def decoded(path: Path) -> np.ndarray:
-    """Return every frame of a video as PyAV gives it: uint8 (frame, height, width, 3)."""
-    container = av.open(str(path))
-    frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    container.close()
-    return np.stack(frames)
-
-
 def listed(values: object) -> list[Any]:
     """Return the texts or encoded pictures of a feature."""
     assert isinstance(values, Sequence)

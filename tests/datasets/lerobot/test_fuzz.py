@@ -7,10 +7,9 @@ hypothesis draws seeds, each seed makes a batch of inputs: a failure names its s
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,8 +17,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from qsft_datasets.lerobot import open_source, recognise
 from qsft_datasets.source import VideoStretch
@@ -27,12 +24,11 @@ from vlm_qsft.data.video_stretch import stretch_frames
 from vlm_qsft.errors import QsftError
 from vlm_qsft.images import encode_png
 
-from ..mutations import INPUTS
+from ..mutations import fuzzed, limited_memory
 from .made_sets import camera_entry, frames_of, write_v2, write_v3
 
 pytestmark = pytest.mark.fuzz
 BATCH = 10
-"""Inputs per seed: drawing a seed costs hypothesis more than reading an input costs us."""
 MEMORY_BYTES = 1024**3
 """What a test may allocate beyond what the process has already: the inputs have a few kilobytes."""
 PICTURE, VIDEO = "observation.images.picture", "observation.images.video"
@@ -87,33 +83,8 @@ def bounded_memory(v2: Path, v3: Path) -> Iterator[None]:
     """More memory than this cannot be had: every test would see it fail."""
     for root in (v2, v3):
         read_everything(root)  # so that every library that is loaded later is loaded before memory is counted
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def fuzzed(share: float) -> Callable:
-    """Run a test, which takes both data sets and a random generator, on its share of the inputs."""
-
-    def decorated(test: Callable[[Path, Path, Random], None]) -> Callable:
-        @settings(
-            max_examples=max(1, round(INPUTS * share / BATCH)),
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-        )
-        @given(seed=st.integers(0, 2**63))
-        def batch(v2: Path, v3: Path, seed: int) -> None:
-            random = Random(seed)
-            for _ in range(BATCH):
-                test(v2, v3, random)
-
-        return batch
-
-    return decorated
+    with limited_memory(MEMORY_BYTES):
+        yield
 
 
 def read_everything(root: Path, *, decode: bool = False) -> None:
@@ -203,7 +174,7 @@ def footer_edited(content: bytes, random: Random) -> bytes:
     return body + footer + struct.pack("<I", len(footer)) + b"PAR1"
 
 
-@fuzzed(0.2)
+@fuzzed(0.2, BATCH)
 def test_fuzz_any_value_in_info_json(v2: Path, v3: Path, random: Random) -> None:
     root = random.choice((v2, v3))
     record = json.loads((root / "meta/info.json").read_text())
@@ -212,13 +183,13 @@ def test_fuzz_any_value_in_info_json(v2: Path, v3: Path, random: Random) -> None
     survives(root, "meta/info.json", json.dumps(record).encode())
 
 
-@fuzzed(0.1)
+@fuzzed(0.1, BATCH)
 def test_fuzz_any_bytes_in_info_json(v2: Path, v3: Path, random: Random) -> None:
     root = random.choice((v2, v3))
     survives(root, "meta/info.json", edited((root / "meta/info.json").read_bytes(), random))
 
 
-@fuzzed(0.2)
+@fuzzed(0.2, BATCH)
 def test_fuzz_lists_of_episodes_and_tasks(v2: Path, v3: Path, random: Random) -> None:
     name = random.choice(("meta/episodes.jsonl", "meta/tasks.jsonl"))
     content = (v2 / name).read_bytes()
@@ -231,7 +202,7 @@ def test_fuzz_lists_of_episodes_and_tasks(v2: Path, v3: Path, random: Random) ->
         survives(v2, name, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
-@fuzzed(0.15)
+@fuzzed(0.15, BATCH)
 def test_fuzz_any_value_in_the_episode_table(v2: Path, v3: Path, random: Random) -> None:
     name = "meta/episodes/chunk-000/file-000.parquet"
     columns = pq.read_table(v3 / name).to_pydict()
@@ -247,7 +218,7 @@ def test_fuzz_any_value_in_the_episode_table(v2: Path, v3: Path, random: Random)
     survives(v3, name, sink.getvalue().to_pybytes())
 
 
-@fuzzed(0.2)
+@fuzzed(0.2, BATCH)
 def test_fuzz_footers_of_parquet_files(v2: Path, v3: Path, random: Random) -> None:
     root, name = random.choice(
         (
@@ -260,13 +231,13 @@ def test_fuzz_footers_of_parquet_files(v2: Path, v3: Path, random: Random) -> No
     survives(root, name, footer_edited((root / name).read_bytes(), random))
 
 
-@fuzzed(0.1)
+@fuzzed(0.1, BATCH)
 def test_fuzz_any_bytes_in_parquet_files(v2: Path, v3: Path, random: Random) -> None:
     root, name = random.choice(((v2, "data/chunk-000/episode_000001.parquet"), (v3, "data/chunk-000/file-000.parquet")))
     survives(root, name, edited((root / name).read_bytes(), random))
 
 
-@fuzzed(0.05)
+@fuzzed(0.05, BATCH)
 def test_fuzz_any_bytes_in_videos(v2: Path, v3: Path, random: Random) -> None:
     root, name = random.choice(
         ((v2, f"videos/chunk-000/{VIDEO}/episode_000000.mp4"), (v3, f"videos/{VIDEO}/chunk-000/file-000.mp4"))

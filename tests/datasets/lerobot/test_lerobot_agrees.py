@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -19,17 +18,11 @@ from vlm_qsft.images import decode
 
 from .made_sets import listed
 
+pytestmark = pytest.mark.usefixtures("without_warnings_of_lerobot")
+
 lerobot_dataset = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="lerobot is not installed")
 SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "lerobot" / "g1_av1_v21_subset"
 SIZE = 64
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Without FFmpeg libraries torchcodec logs a page on every construction."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def pictures_of(episode: SourceEpisode, key: str) -> list[np.ndarray]:

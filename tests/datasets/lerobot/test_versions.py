@@ -14,7 +14,8 @@ from qsft_datasets.source import Source, SourceEpisode, VideoStretch
 from vlm_qsft.data.video_stretch import stretch_frames
 from vlm_qsft.images import decode, encode_jpeg, encode_png
 
-from .made_sets import SIZE, TASKS, brightness, camera_entry, decoded, frames_of, listed, state_of, write_v2, write_v3
+from ...data.videos import decoded
+from .made_sets import SIZE, TASKS, brightness, camera_entry, frames_of, listed, state_of, write_v2, write_v3
 
 FRONT = "observation.images.front"
 CODECS = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "av1", "mpeg4": "mpeg4"}

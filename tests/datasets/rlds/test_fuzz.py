@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from qsft_datasets.rlds import RldsSource, recognise
 from qsft_datasets.rlds.array_record import ArrayRecordFile
@@ -24,12 +21,11 @@ from qsft_datasets.rlds.highway_hash import highway_hash
 from qsft_datasets.rlds.tfrecord import framed
 from vlm_qsft.errors import QsftError
 
-from ..mutations import INPUTS
+from ..mutations import fuzzed, limited_memory
 from .handmade import feature_dict, image, sequence, slow_example, steps, tensor, text
 
 pytestmark = pytest.mark.fuzz
 BATCH = 20
-"""Inputs per seed: drawing a seed costs hypothesis more than reading an input costs us."""
 MEMORY_BYTES = 512 * 1024**2
 """What a test may allocate beyond what the process has already: the inputs have a few kilobytes."""
 FEATURES = {
@@ -80,36 +76,11 @@ INFO_JSON = json.dumps(
 ARRAY_RECORD = gzip.decompress((Path(__file__).parent / "files/brotli.array_record.gz").read_bytes())
 
 
-def fuzzed(share: float) -> Callable:
-    """Run a test, which takes a folder and a random generator, on its share of the inputs."""
-
-    def decorated(test: Callable[[Path, Random], None]) -> Callable:
-        @settings(
-            max_examples=max(1, round(INPUTS * share / BATCH)),
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-        )
-        @given(seed=st.integers(0, 2**63))
-        def batch(folder: Path, seed: int) -> None:
-            random = Random(seed)
-            for _ in range(BATCH):
-                test(folder, random)
-
-        return batch
-
-    return decorated
-
-
 @pytest.fixture(scope="module", autouse=True)
 def bounded_memory() -> Iterator[None]:
     """More memory than this is a MemoryError, which no test forgives."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
+    with limited_memory(MEMORY_BYTES):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -173,38 +144,38 @@ def test_the_files_before_they_are_mutated_are_read(folder: Path) -> None:
     assert [source.read(reference).length for reference in source.references()] == [2, 3]
 
 
-@fuzzed(0.15)
+@fuzzed(0.15, BATCH)
 def test_mutated_shards(folder: Path, random: Random) -> None:
     read_everything(folder, shard=edited(SHARD, random))
 
 
-@fuzzed(0.05)
+@fuzzed(0.05, BATCH)
 def test_mutated_compressed_shards(folder: Path, random: Random) -> None:
     inside, packed = edited(SHARD, random), edited(gzip.compress(SHARD, mtime=0), random)
     read_everything(folder, shard=packed if random.random() < 0.5 else gzip.compress(inside, mtime=0))
 
 
-@fuzzed(0.35)
+@fuzzed(0.35, BATCH)
 def test_mutated_records_whose_checksums_are_right(folder: Path, random: Random) -> None:
     read_everything(folder, shard=b"".join(part for content in RECORDS for part in framed(edited(content, random))))
 
 
-@fuzzed(0.15)
+@fuzzed(0.15, BATCH)
 def test_mutated_features_json(folder: Path, random: Random) -> None:
     read_everything(folder, features=edited(FEATURES_JSON, random))
 
 
-@fuzzed(0.15)
+@fuzzed(0.15, BATCH)
 def test_features_json_with_other_values(folder: Path, random: Random) -> None:
     read_everything(folder, features=replaced(FEATURES_JSON, random))
 
 
-@fuzzed(0.1)
+@fuzzed(0.1, BATCH)
 def test_mutated_dataset_info(folder: Path, random: Random) -> None:
     read_everything(folder, info=random.choice((edited, replaced))(INFO_JSON, random))
 
 
-@fuzzed(0.05)
+@fuzzed(0.05, BATCH)
 def test_mutated_array_records(folder: Path, random: Random) -> None:
     content = bytearray(ARRAY_RECORD)
     for _ in range(random.randint(1, 4)):

@@ -126,16 +126,19 @@ def test_a_corrupt_record_in_the_middle_is_named_and_the_others_are_read(tmp_pat
     assert [source.read(references[number]).length for number in (0, 2, 3)] == [2, 1, 4]
 
 
-def test_a_truncated_shard_is_one_lost_reference_that_says_how_many_records_are_gone(tmp_path: Path) -> None:
+def test_the_records_of_a_truncated_shard_keep_their_keys_and_say_how_many_are_gone(tmp_path: Path) -> None:
     made(tmp_path)
     path = shard_path(tmp_path, 0, 2)
     path.write_bytes(path.read_bytes()[: len(slow_tfrecord(SHARDS[0][:1])) + 20])
     source = open_source(tmp_path)
     references = source.references()
-    assert [reference.key[-1] for reference in references] == ["0", "1", "0"]
-    with pytest.raises(DatasetError, match=r"00000-of-00002, record 1: the file ends .*; 2 of its 3 records are lost"):
-        source.read(references[1])
-    assert source.read(references[2]).length == 4
+    assert [reference.key[-1] for reference in references] == ["0", "1", "2", "0"]
+    assert [bool(reference.lost) for reference in references] == [False, True, True, False]
+    for lost in references[1:3]:
+        reason = r"00000-of-00002, record 1: the file ends .*; 2 of its 3 records are lost"
+        with pytest.raises(DatasetError, match=reason):
+            source.read(lost)
+    assert source.read(references[3]).length == 4
 
 
 def test_a_shard_with_fewer_records_than_announced_says_so(tmp_path: Path) -> None:
@@ -165,6 +168,22 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=reason):
         source.read(references[3])
     assert source.read(references[2]).length == 1
+
+
+def test_the_episodes_have_the_same_keys_while_a_shard_is_missing(tmp_path: Path) -> None:
+    made(tmp_path)
+    whole = [reference.key for reference in open_source(tmp_path).references()]
+    shard_path(tmp_path, 0, 2).unlink()
+    references = open_source(tmp_path).references()
+    assert [reference.key for reference in references] == whole
+    assert [bool(reference.lost) for reference in references] == [True, True, True, False]
+
+
+def test_a_number_of_records_that_no_shard_has_is_one_lost_reference(tmp_path: Path) -> None:
+    split = {"name": "train", "shardLengths": ["3", str(2**40)]}
+    made(tmp_path, info={"name": "made", "splits": [split]})
+    shard_path(tmp_path, 1, 2).unlink()
+    assert [bool(reference.lost) for reference in open_source(tmp_path).references()] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("info", [None, {}, {"name": "made"}, {"name": "made", "splits": [{"name": "train"}]}])

@@ -1,6 +1,6 @@
 """TensorFlow Datasets reads the same from the same files. Runs where TensorFlow and tensorflow-datasets are installed.
 
-python -m venv tf && tf/bin/pip install tensorflow-cpu tensorflow-datasets '.[rlds]' pytest ... && tf/bin/pytest FILE
+`make test-optional` installs them beside the set-up and runs this file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...data.scripted import LABELS, SCHEMA, picture, scripted_episode
 from .handmade import slow_tfrecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-NO_TENSORFLOW = "TensorFlow and tensorflow-datasets are not installed; they are not part of the set-up."
+NO_TENSORFLOW = "TensorFlow and tensorflow-datasets are not installed; `make test-optional` runs this test."
 tf = pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
 tfds = pytest.importorskip("tensorflow_datasets", reason=NO_TENSORFLOW)
 

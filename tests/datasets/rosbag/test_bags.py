@@ -15,13 +15,40 @@ import pytest
 from qsft_datasets.rosbag import open_source, recognise
 from vlm_qsft.errors import DatasetError, InvalidSetting, UnknownName
 
-from .writing import GRIPPER, START_NS, STORE, Sent, image, make, record_arm, write_bag, write_humble, write_split
+from .mcap_records import without_summary
+from .writing import (
+    GRIPPER,
+    START_NS,
+    STORE,
+    Sent,
+    image,
+    make,
+    record_arm,
+    write_bag,
+    write_humble,
+    write_metadata,
+    write_split,
+)
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "rosbag"
 needs_samples = pytest.mark.skipif(
     not SAMPLES.is_dir(), reason="The third-party samples are not beside this repository (../shared/data/rosbag)."
 )
 Write = Callable[[Path, list[Sent]], Path]
+
+
+def write_lz4(path: Path, sent: list[Sent]) -> Path:
+    write_bag(path, sent)
+    without_summary(next(path.glob("*.mcap")))
+    return path
+
+
+def write_version(path: Path, sent: list[Sent], version: int) -> Path:
+    write_humble(path, sent)
+    write_metadata(path, sent, [f"{path.name}_0.db3"], "sqlite3", version=version)
+    return path
+
+
 WAYS: dict[str, Write] = {
     "mcap": lambda path, sent: write_bag(path, sent),
     "mcap, chunks compressed": lambda path, sent: write_bag(path, sent, compression="storage"),
@@ -29,6 +56,7 @@ WAYS: dict[str, Write] = {
     "mcap, messages compressed": lambda path, sent: write_bag(path, sent, compression="message"),
     "mcap, split": lambda path, sent: write_split(path, sent, 3),
     "mcap, file alone": lambda path, sent: next(write_bag(path, sent).glob("*.mcap")),
+    "mcap, chunks by LZ4 and no summary": write_lz4,
     "db3": lambda path, sent: write_bag(path, sent, "sqlite3"),
     "db3, file compressed": lambda path, sent: write_bag(path, sent, "sqlite3", compression="file"),
     "db3, messages compressed": lambda path, sent: write_bag(path, sent, "sqlite3", compression="message"),
@@ -54,6 +82,12 @@ def test_every_way_of_storing_gives_the_same_steps(tmp_path: Path, way: str) -> 
     sent = record_arm(length_s=1.0).sent
     expected = read_one(write_bag(tmp_path / "plain", sent))
     assert read_one(WAYS[way](tmp_path / "bag", sent)) == expected
+
+
+@pytest.mark.parametrize("version", range(4, 10))
+def test_metadata_of_every_version_since_foxy_gives_the_same_steps(tmp_path: Path, version: int) -> None:
+    sent = record_arm(length_s=1.0).sent
+    assert read_one(write_version(tmp_path / "bag", sent, version)) == read_one(write_bag(tmp_path / "plain", sent))
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])

@@ -1,36 +1,10 @@
-"""JSON objects that come from elsewhere, read without trusting them."""
+"""Values of JSON objects that come from elsewhere, taken without trusting them."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 from vlm_qsft.errors import DatasetError
 
 Json = dict[str, object]
-MAX_BYTES = 64 * 1024**2
-"""No description of a data set is larger; a video that was given this name is."""
-
-
-def read_object(path: Path) -> Json:
-    """Read a JSON object.
-
-    Raises:
-        DatasetError: missing, unreadable, or no JSON object.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{path} has {path.stat().st_size} bytes: it is no description of a data set.")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path} is missing.") from error
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no JSON object.")
-    return content
 
 
 def whole_number(value: object, what: str) -> int:
