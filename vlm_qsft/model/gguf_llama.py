@@ -1,7 +1,7 @@
 """A Llama of transformers from a GGUF file: SmolLM2 is one.
 
-transformers reads such files too, in 23 s of processor time for 135 M parameters because it reads the metadata for each
-part of its work; this takes 7 s. A test holds that both give the same numbers.
+transformers reads such files too, in nearly three times as long because it reads the metadata for each part of its work
+(`benchmarks/bench_chat.py`). A test holds that both give the same numbers.
 """
 
 from __future__ import annotations
