@@ -4,7 +4,6 @@ from vlm_qsft.dialogue.chat_template import ChatRenderer
 from vlm_qsft.dialogue.conversation import Conversation, Message, conversation_from_texts
 from vlm_qsft.dialogue.hugging_face import from_hugging_face, to_hugging_face
 from vlm_qsft.dialogue.logs import read_conversations, write_conversations
-from vlm_qsft.dialogue.packing import PackedRows, pack, packed_rows
 from vlm_qsft.dialogue.rendering import PlainRenderer, Renderer, prompt_tokens, tokenize
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tokenized import TokenizedConversation
@@ -16,7 +15,6 @@ __all__ = [
     "ChatRenderer",
     "Conversation",
     "Message",
-    "PackedRows",
     "PieceTokenizer",
     "PlainRenderer",
     "Renderer",
@@ -26,8 +24,6 @@ __all__ = [
     "TokenizedConversation",
     "conversation_from_texts",
     "from_hugging_face",
-    "pack",
-    "packed_rows",
     "prompt_tokens",
     "read_conversations",
     "to_hugging_face",
