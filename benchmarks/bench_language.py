@@ -61,17 +61,18 @@ class Scale:
     Attributes:
         episodes: share of the recipe's logged games.
         steps: share of its optimiser steps.
-        games: evaluation games.
-        tuning_games: of every tried setting.
+        games: share of `GAMES`.
     """
 
     episodes: float
     steps: float
-    games: int
-    tuning_games: int
+    games: float
 
 
-SCALES = {"full": Scale(1.0, 1.0, 4096, 512), "reduced": Scale(0.5, 0.35, 256, 64)}
+GAMES = {"wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
+"""Evaluation games; a maze has 25 beginnings. An eighth as many, others, tune the extraction."""
+
+SCALES = {"full": Scale(1.0, 1.0, 1.0), "reduced": Scale(0.5, 0.35, 0.25)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,14 +159,15 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
     checkpoint = load_text_checkpoint(policy, "cpu")
     tried = SFT_SETTINGS if checkpoint.q_model is None else Q_SETTINGS
     tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
+    n_games = max(8, round(scale.games * GAMES[task]))
     summaries: list[ReturnSummary] = []
     for number, settings in enumerate(tried):
         games = evaluate_text(
-            checkpoint, settings, episodes=scale.tuning_games, purpose=TUNING, out=out / f"tuning-{number}.jsonl"
+            checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=out / f"tuning-{number}.jsonl"
         )
         summaries.append(summarise_returns(task, games))
     best = tried[max(range(len(tried)), key=lambda number: summaries[number].mean_return)]
-    results = evaluate_text(checkpoint, best, episodes=scale.games, purpose=EVALUATION, out=out / "evaluation.jsonl")
+    results = evaluate_text(checkpoint, best, episodes=n_games, purpose=EVALUATION, out=out / "evaluation.jsonl")
     tuning = [
         {"policy": settings.to_json(), "mean_return": summary.mean_return}
         for settings, summary in zip(tried, summaries, strict=True)

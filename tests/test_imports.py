@@ -188,6 +188,12 @@ def test_the_light_parts_load_no_heavy_library(statement: str) -> None:
     assert loaded_by(statement) & heavy == set()
 
 
+def test_games_are_recorded_without_torch() -> None:
+    """Every worker process would hold it."""
+    loaded = loaded_by("import vlm_qsft.dialogue.recording, vlm_qsft.dialogue.recipes")
+    assert loaded & {"torch", "transformers", "accelerate"} == set()
+
+
 @pytest.mark.parametrize(
     "command",
     ["", *COMMANDS],

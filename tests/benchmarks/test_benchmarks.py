@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vlm_qsft.cli.bench import SUBJECTS, load_benchmark
+from vlm_qsft.model.text_settings import TextModelSettings
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -72,3 +74,41 @@ def test_the_record_of_a_policy_server_holds_latency_and_throughput_with_their_r
         assert 1.0 <= rates["robots_per_batch"] <= int(robots)
     assert {"command", "commit", "versions", "machine"} <= record.keys()
     assert capsys.readouterr().out.splitlines()[-1] == str(out)
+
+
+def test_the_record_of_generate_holds_every_extraction_beside_plain_generation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "generate.json"
+    bench = load_benchmark("generate")
+    words = ["--out", str(out), "--rounds", "2", "--tokens", "3", "--prompt", "4", "--width", "32", "--layers", "1"]
+    assert bench.main(words) == 0
+    record = json.loads(out.read_text())
+    assert set(record["policies"]) == {"plain generation", "ratio", "likelihood", "single"}
+    assert record["policies"]["plain generation"]["ratio"] == 1.0
+    within = [record["policies"][name]["ratio"] <= largest for name, largest in record["largest_ratio"].items()]
+    assert record["is_within"] == all(within)
+    assert record["settings"]["tokens"] == 3
+    assert "x plain [" in capsys.readouterr().out
+
+
+def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_path: Path) -> None:
+    bench = load_benchmark("language")
+    recipe = bench.RECIPES["wordle"]
+    short = replace(recipe.behavior, steps=2, batch_size=4, validation_fraction=0.2, device="cpu")
+    tiny = replace(
+        recipe,
+        episodes=20,
+        model=TextModelSettings(width=32, layers=1),
+        behavior=short,
+        q=replace(recipe.q, steps=2, batch_size=4, validation_fraction=0.2, device="cpu"),
+    )
+    result = bench.run("wordle", tiny, bench.Scale(1.0, 1.0, games=0.0), tmp_path, seed=0)
+    assert tuple(result["methods"]) == bench.METHODS
+    for name, method in result["methods"].items():
+        best = max(trial["mean_return"] for trial in method["tuning"])
+        assert {"policy": method["policy"], "mean_return": best} in method["tuning"], name
+        assert method["episodes"] == 8 and method["interval"][0] <= method["mean_return"] <= method["interval"][1]
+    header, rows = bench.rows_of(result["methods"])
+    assert [row[0] for row in rows] == list(bench.METHODS) and all(len(row) == len(header) for row in rows)
+    assert result["published"]["ILQL"] == 97.7

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vlm_qsft.dialogue import pack, packed_rows
+from vlm_qsft.dialogue.packing import pack, packed_rows
 from vlm_qsft.errors import ShapeMismatch
 from vlm_qsft.model.text_inputs import visible
 

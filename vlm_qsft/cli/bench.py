@@ -6,6 +6,7 @@ import argparse
 import errno
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -70,5 +71,6 @@ def load_benchmark(subject: str) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"bench_{subject}", program)
     assert specification is not None and specification.loader is not None  # it is a file that exists
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # where dataclasses look for the module that defines them
     specification.loader.exec_module(module)
     return module

@@ -82,7 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
         DatasetError, CheckpointError: the data set or the behavior policy cannot be read.
     """
     check_flags(arguments)
-    if (arguments.data / "conversations").is_dir() or arguments.data.suffix == ".jsonl":
+    from vlm_qsft.dialogue.logs import is_log
+
+    if is_log(arguments.data):
         from vlm_qsft.cli.train_text import run_text
 
         print(f"Wrote {run_text(arguments, TRAIN_FLAGS)}")

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from vlm_qsft.dialogue.conversation import Conversation, Message, conversation_from_texts
     from vlm_qsft.dialogue.hugging_face import from_hugging_face, to_hugging_face
     from vlm_qsft.dialogue.logs import read_conversations, write_conversations
-    from vlm_qsft.dialogue.packing import PackedRows, pack, packed_rows
     from vlm_qsft.dialogue.rendering import PlainRenderer, Renderer, prompt_tokens, tokenize
     from vlm_qsft.dialogue.reward_scale import RewardScale
     from vlm_qsft.dialogue.tokenized import TokenizedConversation
@@ -25,7 +24,6 @@ _HOMES = {
     "ChatRenderer": "chat_template",
     "Conversation": "conversation",
     "Message": "conversation",
-    "PackedRows": "packing",
     "PieceTokenizer": "tokenizers",
     "PlainRenderer": "rendering",
     "Renderer": "rendering",
@@ -35,8 +33,6 @@ _HOMES = {
     "TokenizedConversation": "tokenized",
     "conversation_from_texts": "conversation",
     "from_hugging_face": "hugging_face",
-    "pack": "packing",
-    "packed_rows": "packing",
     "prompt_tokens": "rendering",
     "read_conversations": "logs",
     "to_hugging_face": "hugging_face",
@@ -50,7 +46,6 @@ __all__ = [
     "ChatRenderer",
     "Conversation",
     "Message",
-    "PackedRows",
     "PieceTokenizer",
     "PlainRenderer",
     "Renderer",
@@ -60,8 +55,6 @@ __all__ = [
     "TokenizedConversation",
     "conversation_from_texts",
     "from_hugging_face",
-    "pack",
-    "packed_rows",
     "prompt_tokens",
     "read_conversations",
     "to_hugging_face",

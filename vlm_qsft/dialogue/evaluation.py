@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vlm_qsft.data.storage import write_durably
+from vlm_qsft.data.storage import storage_errors, write_durably
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
 from vlm_qsft.dialogue.playing import GameResult, play_games
 from vlm_qsft.dialogue.tasks import language_task
@@ -85,6 +85,8 @@ def evaluate_text(
         for games in _blocks(episodes, 0):
             results += play_games(reader, settings, checkpoint.text_format, games, purpose=purpose, seed=0)
         return results
+    with storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     results = _read(out, asked)
     results = results[: len(results) // BLOCK * BLOCK] if len(results) < episodes else results[:episodes]
     for games in _blocks(episodes, len(results)):

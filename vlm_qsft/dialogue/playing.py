@@ -72,17 +72,19 @@ def play_games(
     sampler = torch.Generator().manual_seed(int(np.random.default_rng([seed, games[0]]).integers(2**62)))
     playing = [_begun(text_format.task, number, purpose) for number in games]
     results: dict[int, GameResult] = {}
-    state = reader.begin(len(playing))
+    state: ReaderState | None = None
     turn = 0
     while playing:
-        forgets = turn > 0 and text_format.context_turns is not None and turn % text_format.context_turns == 0
-        if forgets:
-            state = reader.begin(len(playing))
+        if text_format.context_turns is not None and turn % text_format.context_turns == 0:
+            state = None
             for game in playing:
                 del game.observations[:-1]
-        carries_on = turn > 0 and not forgets
-        chunks = [[*([game.last_token] if carries_on else []), *_observed(text_format, game)] for game in playing]
-        said = reader.read(state, *_padded(chunks))
+        chunks = [tuple(_observed(text_format, game)) for game in playing]
+        if state is None:
+            state, said = _begin(reader, chunks)
+        else:
+            chunks = [(game.last_token, *chunk) for game, chunk in zip(playing, chunks, strict=True)]
+            said = reader.read(state, *_padded(chunks))
         texts = _speak(reader, state, said, settings, text_format, sampler, longest_action=longest_action)
         still: list[int] = []
         for row, (game, tokens) in enumerate(zip(playing, texts, strict=True)):
@@ -114,6 +116,16 @@ def _observed(text_format: TextFormat, game: _Game) -> list[int]:
     pieces = text_format.renderer.pieces([*messages, Message("environment", game.observations[-1])])
     begin = max((number + 1 for number, piece in enumerate(pieces) if piece.is_action), default=0)
     return [token for piece in pieces[begin:] for token in piece.token_ids]
+
+
+def _begin(reader: TextReader, chunks: Sequence[tuple[int, ...]]) -> tuple[ReaderState, TokenLogProbs]:
+    """Read the beginnings of contexts, each distinct one once."""
+    distinct = {chunk: number for number, chunk in enumerate(dict.fromkeys(chunks))}
+    state = reader.begin(len(distinct))
+    said = reader.read(state, *_padded(list(distinct)))
+    rows = torch.tensor([distinct[chunk] for chunk in chunks], device=reader.device)
+    state.select(rows)
+    return state, TokenLogProbs(*(part if part is None else part[rows] for part in said))
 
 
 def _padded(chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -43,10 +43,10 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
     return TrainSettings(**{**settings, **others})  # pyright: ignore[reportArgumentType] (fields, all of them)
 
 
-# Far from the goal a walk at random is worth next to nothing: a discount near 1 keeps its values apart, and targets 20
-# moves ahead bring them there. The policy takes the best move outright.
+# One move ahead, because no log leads from an arm into the stem: what lies further ahead of a move in the logs is never
+# stitched. The discount keeps the values of neighbouring cells apart, a fast target network brings them from the goal.
 _MAZE_Q = {
-    "gamma": 0.99, "backup": "nstep", "n_step": 20, "target_update_rate": 0.05, "priority_share": 0.0,
+    "gamma": 0.96, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
 _GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=1e4, support=0.3)
 
