@@ -30,7 +30,7 @@ has_ros = importlib.util.find_spec("rclpy") is not None
 
 
 def resolved(robot: Robot, **given: str) -> dict[str, ResolvedNode]:
-    needed = {} if "policy_server" in given else {name: "something" for name in robot.either[:1]}
+    needed = {} if "policy_server" in given else dict.fromkeys(robot.either[:1], "something")
     return {node.name: node for node in resolve(robot, needed | given, CONFIG)}
 
 
