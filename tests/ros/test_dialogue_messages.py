@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: make test installs it")
-interfaces = pytest.importorskip("qsft_interfaces.msg", reason="the interfaces are not built: make ros")
+pytest.importorskip("qsft_interfaces", reason="the interfaces are not built: make ros")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from qsft_interfaces.msg import ActionScores
 
 from qsft_controller.diagnostics import Health, diagnostic_array
 from qsft_controller.dialogue_node import book_of
@@ -64,7 +65,7 @@ def test_action_scores_are_the_decision_again_and_wrong_sizes_are_refused() -> N
     scores = generator.random((2, 3, 4), np.float32)
     action = generator.random((2, 3), np.float32)
     decision = Decision(action, np.array([[0, 1, 2], [3, 2, 1]]), scores, 1 - scores, 0.5, 1.25, 0.125)
-    message = interfaces.ActionScores()
+    message = ActionScores()
     names = ("dx", "dy", "gripper")
     fill_scores(
         message,

@@ -95,7 +95,7 @@ class ControllerLink:
         return math.nan
 
     def instruct(self, instruction: str) -> None:
-        """Publish an instruction. Raises CommandRefused: nobody listens, or the controller does not say that it has it."""
+        """Publish an instruction. Raises CommandRefused: nobody listens, or the controller does not say it has it."""
         if self._instructions.get_subscription_count() == 0:
             raise CommandRefused(self._nobody)
         with self._changed:
