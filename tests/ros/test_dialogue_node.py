@@ -24,6 +24,8 @@ LIMITS = {
     "synchronization_tolerance_s": 1.0,
     "camera.front.max_age_s": 4.0,
     "camera.wrist.max_age_s": 9.0,
+    "camera.front.frozen_after_s": 9.0,
+    "camera.wrist.frozen_after_s": 9.0,
 }
 PATIENT = tuple(word for name, value in LIMITS.items() for word in ("-p", f"{name}:={value}"))
 
