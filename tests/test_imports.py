@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "dialogue": {*_TO_TRAINING, "training", "policy", "control"},
 }
 ANYTHING = {"report", "cli"}
-NODES = {*_ROOT_MODULES, "images", "policy", "control", "remote"}
+NODES = {*_ROOT_MODULES, "images", "policy", "control", "remote", "dialogue"}
 SIMULATION = {*_ROOT_MODULES, "data", "policy", "control", "tokens", "images"}
 DATASETS = {*_ROOT_MODULES, "data", "images"}
 
@@ -122,6 +122,16 @@ def test_simulator_converters_and_nodes_see_only_their_part_of_the_library(folde
         if (part := library_part(name)) is not None and part not in allowed
     ]
     assert problems == []
+
+
+def test_nodes_talk_with_an_operator_and_see_nothing_else_of_the_dialogue() -> None:
+    names = {
+        name
+        for path in source_files("ros2_ws/src")
+        for name in imported_names(path)
+        if library_part(name) == "dialogue"
+    }
+    assert names and all(name.startswith("vlm_qsft.dialogue.operator.") for name in names)
 
 
 def test_the_pure_tensor_functions_import_torch_and_no_other_library() -> None:

@@ -30,7 +30,7 @@ has_ros = importlib.util.find_spec("rclpy") is not None
 
 
 def resolved(robot: Robot, **given: str) -> dict[str, ResolvedNode]:
-    needed = {argument.name: "something" for argument in robot.arguments if argument.default is None}
+    needed = {} if "policy_server" in given else dict.fromkeys(robot.either[:1], "something")
     return {node.name: node for node in resolve(robot, needed | given, CONFIG)}
 
 
@@ -106,12 +106,13 @@ def test_parameters_of_your_own_win_over_those_of_the_robot(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({}, "needs checkpoint:="),
+        ({}, "'simulator' needs exactly one of checkpoint:=, policy_server:=; given: none."),
+        ({**GIVEN, "policy_server": "gpu:7007"}, "given: checkpoint and policy_server."),
         ({"chekpoint": "x"}, "no launch argument 'chekpoint'"),
         ({**GIVEN, "activate": "yes"}, "Valid: true, false"),
         ({**GIVEN, "parameters": "/nowhere.yaml"}, "does not exist"),
     ],
-    ids=["missing", "unknown", "choice", "file"],
+    ids=["missing", "both", "unknown", "choice", "file"],
 )
 def test_wrong_launch_arguments_are_refused_with_what_is_valid(given: dict[str, str], told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
@@ -149,6 +150,36 @@ def test_every_recorder_records_topics_and_nothing_it_does_not_declare(path: Pat
     given = parameters(path)
     assert set(given) <= {each.name for each in DECLARATIONS}
     assert all(topic.startswith("/") for topic in given["topics"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_a_policy_server_takes_the_place_of_a_checkpoint(name: str) -> None:
+    nodes = resolved(ROBOTS[name], policy_server="gpu.lan:7007", token_file="~/token", tls_ca="ca.pem")
+    given = nodes["controller"].parameters
+    assert given["checkpoint"] == ""
+    assert given["policy_server.address"] == "gpu.lan:7007"
+    assert given["policy_server.token_file"] == "~/token" and given["policy_server.tls_ca"] == "ca.pem"
+    assert resolved(ROBOTS[name], checkpoint="policy")["controller"].parameters["policy_server.address"] == ""
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_operator_can_talk_with_every_arm_and_must_ask_for_it(name: str) -> None:
+    assert "dialogue" not in resolved(ROBOTS[name])
+    node = resolved(ROBOTS[name], checkpoint="runs/q/policy", dialogue="true")["dialogue"]
+    assert (node.package, node.executable) == ("qsft_controller", "dialogue_node")
+    assert node.parameters["checkpoint"] == "runs/q/policy" and node.parameters["instructions_file"] == ""
+    served = resolved(ROBOTS[name], policy_server="gpu:7007", dialogue="true", instructions_file="trained.txt")
+    assert served["dialogue"].parameters["checkpoint"] == ""
+    assert served["dialogue"].parameters["instructions_file"] == "trained.txt"
+
+
+@pytest.mark.skipif(not has_ros, reason="rclpy is not installed: the declarations of the nodes need its types")
+def test_dialogue_and_controller_declare_what_the_launch_files_give_them() -> None:
+    from qsft_controller import controller_parameters, dialogue_node
+
+    nodes = resolved(ROBOTS["ur"], dialogue="true")
+    assert set(nodes["dialogue"].parameters) <= {each.name for each in dialogue_node.DECLARATIONS}
+    assert set(nodes["controller"].parameters) <= {each.name for each in controller_parameters.DECLARATIONS}
 
 
 @pytest.mark.skipif(not has_ros, reason="rclpy is not installed: the declarations of the nodes need its types")

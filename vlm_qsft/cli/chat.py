@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from vlm_qsft.cli import interrupts
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.model.manifest import MANIFEST_NAME
 from vlm_qsft.training.settings import DEVICES
 
 if TYPE_CHECKING:
@@ -154,6 +153,8 @@ def _game(arguments: argparse.Namespace) -> Chat:
 
 
 def _is_checkpoint(model: str | None) -> bool:
+    from vlm_qsft.model.manifest import MANIFEST_NAME  # comes with the readers of data sets, which help does not need
+
     return model is not None and (Path(model).expanduser() / MANIFEST_NAME).is_file()
 
 

@@ -11,6 +11,9 @@ from vlm_qsft.control.controller_state import ControllerState
 from vlm_qsft.control.faults import Fault
 from vlm_qsft.types import Decision
 
+STALE_S = 2.0
+"""Older than this a status tells of the past: a controller speaks at least twice a second."""
+
 
 @dataclass(frozen=True)
 class ControllerStatus:
@@ -26,6 +29,8 @@ class ControllerStatus:
         decision: the last one, None before the first.
         action_names: of the decision's dimensions.
         followed: the instruction that was followed last, "" where none was or nothing judges it.
+        complaint: what it waits for or could not do, though no fault holds it; "" for nothing.
+        age_s: seconds since the controller said all this; infinity where it has never said anything.
     """
 
     state: ControllerState
@@ -37,6 +42,13 @@ class ControllerStatus:
     decision: Decision | None = None
     action_names: tuple[str, ...] = ()
     followed: str = ""
+    complaint: str = ""
+    age_s: float = 0.0
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether it may long have changed."""
+        return self.age_s > STALE_S
 
     @property
     def value(self) -> float:

@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "controller_node = qsft_controller.controller_node:main",
+            "dialogue_node = qsft_controller.dialogue_node:main",
             "recorder_node = qsft_controller.recorder_node:main",
             "sim_robot_node = qsft_controller.sim_robot_node:main",
         ]

@@ -4,8 +4,9 @@ Everything said is looked up in the controller's state, the trained instructions
 what cannot be found there is said to be unknown. Loads neither torch nor transformers.
 """
 
+from vlm_qsft.dialogue.operator.dialogue_thread import DialogueThread
 from vlm_qsft.dialogue.operator.instruction_book import InstructionBook
 from vlm_qsft.dialogue.operator.operated_robot import OperatedRobot
 from vlm_qsft.dialogue.operator.operator_dialogue import OperatorDialogue, Reply
 
-__all__ = ["InstructionBook", "OperatedRobot", "OperatorDialogue", "Reply"]
+__all__ = ["DialogueThread", "InstructionBook", "OperatedRobot", "OperatorDialogue", "Reply"]

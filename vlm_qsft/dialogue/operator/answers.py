@@ -69,7 +69,16 @@ def question_about(words: list[str]) -> str | None:
 
 
 def answer(about: str, status: ControllerStatus, book: InstructionBook, objects: Sequence[str] | None) -> str:
-    """Return the answer to a question; see `question_about`."""
+    """Return the answer to a question; see `question_about`. A status of the past is told as one."""
+    told = _told(about, status, book, objects)
+    if about in ("", "help") or not status.is_stale:
+        return told
+    if math.isinf(status.age_s):
+        return f"I know nothing of the arm. {status.complaint}".rstrip()
+    return f"The controller has said nothing for {status.age_s:.1f} s. What it said last: {told}"
+
+
+def _told(about: str, status: ControllerStatus, book: InstructionBook, objects: Sequence[str] | None) -> str:
     if about == "why":
         return why(status)
     if about == "see":
@@ -92,6 +101,8 @@ def why(status: ControllerStatus) -> str:
     """Return why the arm does not move, or that it does."""
     fault = status.fault
     if fault is None:
+        if status.complaint:
+            return f"I do not move because of this: {status.complaint}"
         if status.is_moving:
             return f"I have not stopped: I follow '{status.instruction}'.{_value_sentence(status)}"
         if status.state is ControllerState.INACTIVE:
@@ -148,10 +159,10 @@ def value(status: ControllerStatus) -> str:
 
 def state(status: ControllerStatus) -> str:
     """Return what the controller does."""
+    if status.fault is not None or status.complaint:
+        return why(status)
     if status.is_moving:
         return f"I follow '{status.instruction}'.{_value_sentence(status)}"
-    if status.fault is not None:
-        return why(status)
     if status.state is ControllerState.ACTIVE:
         done = f" '{status.followed}' is done." if status.followed else ""
         return f"I wait for an instruction.{done}"

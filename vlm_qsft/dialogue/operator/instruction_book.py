@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vlm_qsft.dialogue.operator.words import LINKS, joined_apart, split_utterance, verb_group
-from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.errors import CheckpointError, InvalidSetting
 
 _BEFORE_OBJECT = frozenset({"the", "a", "an"})
 SLOT = "{}"
@@ -82,6 +84,32 @@ class InstructionBook:
                 "metadata.json) since it is written by this version: train it again."
             )
         return cls(trained, tuple(templates), tuple(objects))
+
+    @classmethod
+    def of_checkpoint(cls, folder: Path) -> InstructionBook:
+        """Read what a checkpoint says that it was trained to do; its networks are not loaded.
+
+        Raises:
+            CheckpointError: its metadata cannot be read.
+            InvalidSetting: it names no instruction.
+        """
+        try:
+            metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{folder} does not say what it was trained to do: {error}") from error
+        return cls.of(metadata.get("instructions", ()))
+
+    @classmethod
+    def of_file(cls, path: Path) -> InstructionBook:
+        """Read a text file with one instruction per line.
+
+        Raises:
+            InvalidSetting: it cannot be read, or holds no word.
+        """
+        try:
+            return cls.of(path.read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSetting(f"The instructions cannot be read from {path}: {error}") from error
 
     @property
     def words(self) -> frozenset[str]:

@@ -32,7 +32,7 @@ class OperatedRobot(Protocol):
         ...
 
     def hold(self, reason: str) -> None:
-        """Make the arm hold at once."""
+        """Make the arm hold at once. Raises QsftError: the controller cannot be told."""
         ...
 
     def resume(self) -> None:
@@ -40,5 +40,5 @@ class OperatedRobot(Protocol):
         ...
 
     def emergency_stop(self, reason: str) -> None:
-        """Stop until somebody clears the stop at the robot."""
+        """Stop until somebody clears the stop at the robot. Raises QsftError: the controller cannot be told."""
         ...

@@ -13,7 +13,7 @@ from typing import Literal
 
 from vlm_qsft.control import ControllerState
 from vlm_qsft.dialogue.operator import words as said
-from vlm_qsft.dialogue.operator.answers import answer, question_about, why
+from vlm_qsft.dialogue.operator.answers import answer, question_about
 from vlm_qsft.dialogue.operator.instruction_book import InstructionBook
 from vlm_qsft.dialogue.operator.operated_robot import OperatedRobot
 from vlm_qsft.dialogue.operator.understanding import Choice, NotUnderstood, Understood, narrowed, understand
@@ -44,6 +44,19 @@ class _Confirmation:
     is_low_accepted: bool
 
 
+def is_stop(text: str) -> bool:
+    """Return whether a text makes the arm hold or stop, whatever else it says and whatever is going on."""
+    words = _words_of(text)
+    return said.is_emergency(words) or said.stop_word(words) is not None
+
+
+def _words_of(text: str) -> list[str]:
+    # However long a text is, a stop word at either end is heard.
+    return said.split_utterance(
+        text if len(text) <= 2 * LONGEST_TEXT else f"{text[:LONGEST_TEXT]} {text[-LONGEST_TEXT:]}"
+    )
+
+
 class OperatorDialogue:
     """One conversation with one robot; see the module. Call it from one thread."""
 
@@ -60,9 +73,7 @@ class OperatorDialogue:
 
     def hear(self, text: str) -> Reply:
         """Answer what the operator says. Stop words act before anything else is looked at."""
-        # However long a text is, a stop word at either end is heard.
-        listened = text if len(text) <= 2 * LONGEST_TEXT else f"{text[:LONGEST_TEXT]} {text[-LONGEST_TEXT:]}"
-        words = said.split_utterance(listened)
+        words = _words_of(text)
         stopped = self._stopped(words)
         if stopped is not None:
             return stopped
@@ -76,7 +87,10 @@ class OperatorDialogue:
     def _stopped(self, words: list[str]) -> Reply | None:
         if said.is_emergency(words):
             self._open = None
-            self._robot.emergency_stop("The operator called an emergency.")
+            try:
+                self._robot.emergency_stop("The operator called an emergency.")
+            except QsftError as problem:
+                return _not_stopped(problem)
             return Reply("Emergency stop. It has to be cleared at the robot.", "held")
         word = said.stop_word(words)
         is_no = bool(words) and all(word in said.NO for word in words)
@@ -84,7 +98,10 @@ class OperatorDialogue:
             return None
         self._open = None
         was_moving = self._robot.status().is_moving
-        self._robot.hold(f"The operator said '{word or words[0]}'.")
+        try:
+            self._robot.hold(f"The operator said '{word or words[0]}'.")
+        except QsftError as problem:
+            return _not_stopped(problem)
         status = self._robot.status()
         if status.state in (ControllerState.INACTIVE, ControllerState.STOPPED):
             return Reply(f"I do not move: the controller is {status.state.value}.", "held")
@@ -143,8 +160,8 @@ class OperatorDialogue:
     def _carry_out(self, understood: Understood, *, is_low_accepted: bool) -> Reply:
         """Give the instruction to the controller, unless it cannot take it or the policy expects little of it."""
         status = self._robot.status()
-        if status.state in (ControllerState.INACTIVE, ControllerState.STOPPED):
-            return Reply(f"I cannot do that now. {why(status)}", "refused")
+        if status.is_stale or status.state in (ControllerState.INACTIVE, ControllerState.STOPPED):
+            return Reply(f"I cannot do that now. {answer('why', status, self._book, None)}", "refused")
         try:
             expected = self._robot.expected_value(understood.text)
             if not is_low_accepted and status.min_value is not None and expected < status.min_value:
@@ -164,3 +181,7 @@ class OperatorDialogue:
             text = f"I have taken '{understood.text}' and still hold.{reason} Say 'resume' to let me move."
             return Reply(text, "instructed", understood.text)
         return Reply(f"{understood.text.capitalize()}: I begin.{hopes}", "instructed", understood.text)
+
+
+def _not_stopped(problem: QsftError) -> Reply:
+    return Reply(f"I do not know that the arm holds: use the emergency stop of the robot. {problem}", "refused")

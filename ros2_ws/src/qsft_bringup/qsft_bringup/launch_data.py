@@ -64,18 +64,21 @@ class Robot:
         description: one sentence.
         arguments: of the launch file.
         nodes: in the order of their start.
+        either: names of arguments of which exactly one must be given; empty for no such rule.
     """
 
     name: str
     description: str
     arguments: tuple[Argument, ...]
     nodes: tuple[NodeEntry, ...]
+    either: tuple[str, ...] = ()
 
     def argument_values(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the value of every argument.
 
         Raises:
-            ValueError: an argument that does not exist, is missing, or has a value that it cannot have.
+            ValueError: an argument that does not exist, is missing, has a value that it cannot have, or of which
+                another must be given instead.
         """
         known = [argument.name for argument in self.arguments]
         for name in given:
@@ -90,6 +93,10 @@ class Robot:
                 valid = ", ".join(argument.choices)
                 raise ValueError(f"{argument.name}:={value} is not valid. Valid: {valid}.")
             values[argument.name] = value
+        named = [name for name in self.either if values[name]]
+        if self.either and len(named) != 1:
+            got = " and ".join(named) or "none"
+            raise ValueError(f"'{self.name}' needs exactly one of {':=, '.join(self.either)}:=; given: {got}.")
         return values
 
 

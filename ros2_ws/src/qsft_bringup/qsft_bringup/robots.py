@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from qsft_bringup.launch_data import FALSE, TRUE, Argument, NodeEntry, Robot, Value
 
-CHECKPOINT = Argument("checkpoint", None, "Folder of the trained checkpoint, for example runs/demo/q/policy.")
+CHECKPOINT = Argument("checkpoint", "", "Folder of the trained checkpoint, for example runs/demo/q/policy.")
+POLICY_SERVER = Argument("policy_server", "", "Instead of a checkpoint: HOST:PORT of a `qsft serve`.")
+TOKEN_FILE = Argument("token_file", "", "File with the token of the policy server, readable by its owner alone.")
+TLS_CA = Argument("tls_ca", "", "PEM file of the certificates to trust at the policy server; empty: no TLS.")
 DEVICE = Argument("device", "cpu", "Where the policy computes: cpu, cuda, cuda:1.")
 PARAMETERS = Argument("parameters", "", "A parameter file of your own, which wins over the robot's; empty for none.")
 ACTIVATE = Argument(
@@ -16,13 +19,26 @@ ACTIVATE = Argument(
     "Otherwise: ros2 lifecycle set /controller activate.",
     (TRUE, FALSE),
 )
+DIALOGUE = Argument(
+    "dialogue",
+    FALSE,
+    "Start the node that an operator talks with: /dialogue/said, /dialogue/answer, /dialogue/say.",
+    (TRUE, FALSE),
+)
+INSTRUCTIONS_FILE = Argument(
+    "instructions_file",
+    "",
+    "For the dialogue with a policy server: file of what its policy was trained to do, one instruction per line.",
+)
 RECORD = Argument("record", FALSE, "Record one bag for every marked episode, for `qsft convert`.", (TRUE, FALSE))
 BAG = Argument("bag", "qsft_bags", "Folder of the bags, one for every episode.")
 JOINT_STATES = Argument("joint_states_topic", "/joint_states", "Topic of the measured joints.")
 ROBOT_DESCRIPTION = Argument(
     "urdf", "", "File of the robot's URDF, for limits and kinematics (xacro: expand it first)."
 )
-DRIVER_ARGUMENTS = (CHECKPOINT, DEVICE, PARAMETERS, ACTIVATE, RECORD, BAG, JOINT_STATES)
+POLICY_ARGUMENTS = (CHECKPOINT, POLICY_SERVER, TOKEN_FILE, TLS_CA, DEVICE, DIALOGUE, INSTRUCTIONS_FILE, PARAMETERS)
+EITHER_POLICY = (CHECKPOINT.name, POLICY_SERVER.name)
+DRIVER_ARGUMENTS = (*POLICY_ARGUMENTS, ACTIVATE, RECORD, BAG, JOINT_STATES)
 
 
 def command_argument(default: str) -> Argument:
@@ -37,7 +53,14 @@ def gripper_argument(default: str) -> Argument:
 
 def controller(robot: str, *, remappings: Mapping[str, str], parameters: Mapping[str, Value]) -> NodeEntry:
     """Return the controller node of a robot, with its parameter file."""
-    given = {"checkpoint": "{checkpoint}", "device": "{device}", **parameters}
+    given = {
+        "checkpoint": "{checkpoint}",
+        "policy_server.address": "{policy_server}",
+        "policy_server.token_file": "{token_file}",
+        "policy_server.tls_ca": "{tls_ca}",
+        "device": "{device}",
+        **parameters,
+    }
     return NodeEntry(
         "qsft_controller",
         "controller_node",
@@ -56,6 +79,18 @@ def activation(parameters: Mapping[str, Value]) -> NodeEntry:
         "activate_controller",
         "activate_controller",
         parameters={"node": "/controller", "activate": "{activate}", **parameters},
+    )
+
+
+def dialogue(parameters: Mapping[str, Value]) -> NodeEntry:
+    """Return the node that an operator talks with."""
+    return NodeEntry(
+        "qsft_controller",
+        "dialogue_node",
+        "dialogue",
+        ("{parameters}",),
+        {"checkpoint": "{checkpoint}", "instructions_file": "{instructions_file}", **parameters},
+        only_if="dialogue",
     )
 
 
@@ -89,9 +124,10 @@ def driven_robot(name: str, description: str, arguments: tuple[Argument, ...], r
             parameters={"urdf_path": "{urdf}"},
         ),
         activation({}),
+        dialogue({}),
         recorder(name, {}),
     )
-    return Robot(name, description, (*DRIVER_ARGUMENTS, ROBOT_DESCRIPTION, *arguments), nodes)
+    return Robot(name, description, (*DRIVER_ARGUMENTS, ROBOT_DESCRIPTION, *arguments), nodes, EITHER_POLICY)
 
 
 SIMULATED_TIME: dict[str, Value] = {"use_sim_time": True}
@@ -99,9 +135,7 @@ SIMULATOR = Robot(
     "simulator",
     "The simulated tabletop: the same nodes and topics as on an arm, for those without one.",
     (
-        CHECKPOINT,
-        DEVICE,
-        PARAMETERS,
+        *POLICY_ARGUMENTS,
         Argument("activate", TRUE, ACTIVATE.description, (TRUE, FALSE)),
         RECORD,
         BAG,
@@ -125,8 +159,10 @@ SIMULATOR = Robot(
         ),
         controller("simulator", remappings={}, parameters=SIMULATED_TIME),
         activation({}),
+        dialogue(SIMULATED_TIME),
         recorder("simulator", SIMULATED_TIME),
     ),
+    EITHER_POLICY,
 )
 DEMONSTRATIONS = Robot(
     "simulator_demonstrations",

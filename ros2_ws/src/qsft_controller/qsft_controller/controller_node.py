@@ -239,7 +239,7 @@ class ControllerNode(LifecycleNode):
 
     def _succeed(self, reason: str) -> None:
         if self._drive is not None:
-            self._drive.controller.clear_instruction()
+            self._drive.succeed()
             self._end_goal("succeeded", reason)
 
     def _end_goal(self, outcome: str, reason: str) -> None:

@@ -27,6 +27,8 @@ class Health:
         ticks: how regularly the control loop runs.
         decision_s: from the last question to its answer, seconds; NaN before the first.
         latency_s: time the policy itself thought.
+        min_value: a decision of lower value makes it hold; None for no such level.
+        followed: the instruction that was followed last, until the next one; "" for none.
     """
 
     state: ControllerState | None
@@ -38,6 +40,8 @@ class Health:
     ticks: TickStatistics | None
     decision_s: float
     latency_s: float
+    min_value: float | None = None
+    followed: str = ""
 
 
 def diagnostic_array(health: Health, *, node_name: str, stamp_s: float) -> DiagnosticArray:
@@ -63,6 +67,8 @@ def _controller(health: Health, node_name: str) -> DiagnosticStatus:
         "reason": health.reason,
         "instruction": health.instruction,
         "value": f"{health.value:.4f}",
+        "min_value": "" if health.min_value is None else f"{health.min_value:.4f}",
+        "followed": health.followed,
     }
     return _status(f"{node_name}: controller", level, text, values)
 

@@ -77,6 +77,7 @@ class Drive:
         self._decision_s = math.nan
         self._waits_for_start = False
         self._refusal = ""
+        self._followed = ""
         self._sends = False
 
     def activate(self) -> None:
@@ -106,6 +107,12 @@ class Drive:
         self.controller.emergency_stop(reason)
         self.send_now()
 
+    def succeed(self) -> None:
+        """Take the instruction under way as followed."""
+        if self.controller.instruction is not None:
+            self._followed = self.controller.instruction.text
+        self.controller.clear_instruction()
+
     @property
     def is_at_rest(self) -> bool:
         """Tell whether nothing is being sent any more."""
@@ -116,6 +123,8 @@ class Drive:
         begin_s, now_s = time.monotonic(), self.clock.now_s()
         if self._waits_for_start:
             self._try_to_start(now_s)
+        if self.controller.instruction is not None:
+            self._followed = ""
         carried = self._take_answer(now_s)
         self._ask(now_s)
         command = self.controller.tick(now_s)
@@ -147,6 +156,8 @@ class Drive:
             ticks=self._ticks.statistics(),
             decision_s=self._decision_s,
             latency_s=math.nan if self._last is None else self._last.decision.latency_s,
+            min_value=controller.settings.min_value,
+            followed=self._followed,
         )
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from qsft_controller.stamps import stamp_at
 from vlm_qsft import images
+from vlm_qsft.errors import ShapeMismatch
 from vlm_qsft.types import Decision
 
 BAR_HEIGHT = 10
@@ -37,6 +38,30 @@ def fill_scores(
     message.probabilities = _floats(decision.probabilities)
     message.value, message.entropy = decision.value, decision.entropy
     message.latency_s, message.observation_age_s = decision.latency_s, observation_age_s
+
+
+def decision_from(message) -> Decision:
+    """Return the decision that a qsft_interfaces/ActionScores tells of.
+
+    Raises:
+        ShapeMismatch: its arrays have not the sizes that it names.
+    """
+    shape = (message.chunk, len(message.action_names))
+    sizes = {"action": shape, "action_bins": shape, "q_values": (*shape, message.n_bins)}
+    for name, expected in {**sizes, "probabilities": sizes["q_values"]}.items():
+        if len(getattr(message, name)) != math.prod(expected):
+            raise ShapeMismatch(
+                f"'{name}' of the action scores has {len(getattr(message, name))} numbers for {expected}."
+            )
+    return Decision(
+        action=np.array(message.action, np.float32).reshape(shape),
+        action_bins=np.array(message.action_bins, np.int64).reshape(shape),
+        q_values=np.array(message.q_values, np.float32).reshape(sizes["q_values"]),
+        probabilities=np.array(message.probabilities, np.float32).reshape(sizes["q_values"]),
+        value=message.value,
+        entropy=message.entropy,
+        latency_s=message.latency_s,
+    )
 
 
 def _floats(values: np.ndarray) -> array.array:
