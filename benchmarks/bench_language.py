@@ -48,6 +48,7 @@ SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperatur
 Q_SETTINGS = (
     PolicySettings("ratio", 1.0, 8.0),
     PolicySettings("ratio", 1.0, 64.0),
+    PolicySettings("ratio", 1.0, 300.0),
     PolicySettings("ratio", 0.5, 32.0),
     PolicySettings("ratio", 0.0, 1e4),
 )
@@ -154,6 +155,11 @@ def train(method: str, logs: Path, recipe: TextRecipe, scale: Scale, work: Path,
     return train_text_q(logs, behavior, of_q, work / of_q.method, cache=work / "cache", progress=progress)
 
 
+def label(settings: PolicySettings) -> str:
+    """Return a setting as part of a file name."""
+    return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}"
+
+
 def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> dict[str, Any]:
     """Return how the best extraction on the tuning games does on the evaluation games."""
     checkpoint = load_text_checkpoint(policy, "cpu")
@@ -161,13 +167,13 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
     tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
     n_games = max(8, round(scale.games * GAMES[task]))
     summaries: list[ReturnSummary] = []
-    for number, settings in enumerate(tried):
-        games = evaluate_text(
-            checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=out / f"tuning-{number}.jsonl"
-        )
+    for settings in tried:
+        file = out / f"tuning-{label(settings)}.jsonl"
+        games = evaluate_text(checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=file)
         summaries.append(summarise_returns(task, games))
     best = tried[max(range(len(tried)), key=lambda number: summaries[number].mean_return)]
-    results = evaluate_text(checkpoint, best, episodes=n_games, purpose=EVALUATION, out=out / "evaluation.jsonl")
+    file = out / f"evaluation-{label(best)}.jsonl"
+    results = evaluate_text(checkpoint, best, episodes=n_games, purpose=EVALUATION, out=file)
     tuning = [
         {"policy": settings.to_json(), "mean_return": summary.mean_return}
         for settings, summary in zip(tried, summaries, strict=True)
