@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperatur
 Q_SETTINGS = (
     PolicySettings("ratio", 1.0, 8.0),
     PolicySettings("ratio", 1.0, 64.0),
+    PolicySettings("ratio", 1.0, 300.0),
     PolicySettings("ratio", 0.5, 32.0),
     PolicySettings("ratio", 0.0, 1e4),
 )
@@ -60,19 +61,23 @@ class Scale:
 
     Attributes:
         episodes: share of the recipe's logged games.
-        steps: share of its optimiser steps.
+        steps: share of its optimiser steps, by task.
         games: share of `GAMES`.
     """
 
     episodes: float
-    steps: float
+    steps: Mapping[str, float]
     games: float
 
 
 GAMES = {"wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
 """Evaluation games; a maze has 25 beginnings. An eighth as many, others, tune the extraction."""
 
-SCALES = {"full": Scale(1.0, 1.0, 1.0), "reduced": Scale(0.5, 0.35, 0.25)}
+SCALES = {
+    "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
+    # A third of its steps leaves Q-SFT below filtering in the maze; Wordle and endgames would take hours.
+    "reduced": Scale(0.5, {"maze": 0.8, "maze-partly-observed": 0.6, "wordle": 0.1, "endgames": 0.1}, 0.25),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,39 +124,44 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
     statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
     methods = {}
     for name in METHODS:
-        policy = train(name, logs, recipe, scale, work, seed=seed)
+        policy = train(name, logs, recipe, scale.steps[task], work, seed=seed)
         methods[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
         "logs": asdict(statistics) | {"episodes": episodes},
         "model": recipe.model.to_json(),
-        "behavior": shortened(recipe.behavior, scale, seed).to_json(),
-        "q": shortened(recipe.q, scale, seed).to_json(),
+        "behavior": shortened(recipe.behavior, scale.steps[task], seed).to_json(),
+        "q": shortened(recipe.q, scale.steps[task], seed).to_json(),
         "methods": methods,
     }
 
 
-def shortened(settings: TrainSettings, scale: Scale, seed: int) -> TrainSettings:
-    """Return the settings of a phase at a scale."""
-    steps = max(1, round(scale.steps * settings.steps))
+def shortened(settings: TrainSettings, share: float, seed: int) -> TrainSettings:
+    """Return the settings of a phase with a share of its steps."""
+    steps = max(1, round(share * settings.steps))
     every = max(10, steps // 3)
     return replace(settings, steps=steps, eval_every=every, save_every=every, seed=seed)
 
 
-def train(method: str, logs: Path, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -> Path:
+def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path, *, seed: int) -> Path:
     """Return the checkpoint of a method; all but SFT on successes build on the behavior policy of SFT."""
     progress = NamedProgress()
-    settings = shortened(recipe.behavior, scale, seed)
+    settings = shortened(recipe.behavior, share, seed)
     if method == "SFT on successes":
         out = work / "sft-successes"
         return train_text_behavior(logs, recipe.model, settings, out, weights="successes", progress=progress)
     behavior = train_text_behavior(logs, recipe.model, settings, work / "behavior", progress=progress)
     if method == "SFT":
         return behavior
-    of_q = shortened(recipe.q, scale, seed)
+    of_q = shortened(recipe.q, share, seed)
     if method in CRITIC_OF:
         of_q = replace(of_q, method=CRITIC_OF[method])
     return train_text_q(logs, behavior, of_q, work / of_q.method, cache=work / "cache", progress=progress)
+
+
+def label(settings: PolicySettings) -> str:
+    """Return a setting as part of a file name."""
+    return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}"
 
 
 def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> dict[str, Any]:
@@ -161,13 +171,13 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
     tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
     n_games = max(8, round(scale.games * GAMES[task]))
     summaries: list[ReturnSummary] = []
-    for number, settings in enumerate(tried):
-        games = evaluate_text(
-            checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=out / f"tuning-{number}.jsonl"
-        )
+    for settings in tried:
+        file = out / f"tuning-{label(settings)}.jsonl"
+        games = evaluate_text(checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=file)
         summaries.append(summarise_returns(task, games))
     best = tried[max(range(len(tried)), key=lambda number: summaries[number].mean_return)]
-    results = evaluate_text(checkpoint, best, episodes=n_games, purpose=EVALUATION, out=out / "evaluation.jsonl")
+    file = out / f"evaluation-{label(best)}.jsonl"
+    results = evaluate_text(checkpoint, best, episodes=n_games, purpose=EVALUATION, out=file)
     tuning = [
         {"policy": settings.to_json(), "mean_return": summary.mean_return}
         for settings, summary in zip(tried, summaries, strict=True)

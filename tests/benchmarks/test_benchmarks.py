@@ -103,7 +103,7 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
         behavior=short,
         q=replace(recipe.q, steps=2, batch_size=4, validation_fraction=0.2, device="cpu"),
     )
-    result = bench.run("wordle", tiny, bench.Scale(1.0, 1.0, games=0.0), tmp_path, seed=0)
+    result = bench.run("wordle", tiny, bench.Scale(1.0, {"wordle": 1.0}, games=0.0), tmp_path, seed=0)
     assert tuple(result["methods"]) == bench.METHODS
     for name, method in result["methods"].items():
         best = max(trial["mean_return"] for trial in method["tuning"])

@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found to work on a task, see the benchmark `language`.
+    """What was found to work on the mazes, and where to begin on the other tasks; see qsft/README.md.
 
     Attributes:
         episodes: logged games.
@@ -46,9 +46,10 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 # One move ahead, because no log leads from an arm into the stem: what lies further ahead of a move in the logs is never
 # stitched. The discount keeps the values of neighbouring cells apart, a fast target network brings them from the goal.
 _MAZE_Q = {
-    "gamma": 0.96, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
+    "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
-_GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=1e4, support=0.3)
+# The best move nearly outright: where two cells look alike a draw now and then leads out again.
+_SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 
 RECIPES = MappingProxyType(
     {
@@ -56,15 +57,15 @@ RECIPES = MappingProxyType(
             episodes=1500,
             model=TextModelSettings(width=64, layers=2),
             behavior=_phase(800, 2048, 3e-3),
-            q=_phase(1200, 2048, 3e-3, **_MAZE_Q),
-            policy=_GREEDY,
+            q=_phase(800, 2048, 3e-3, **_MAZE_Q),
+            policy=_SHARP,
         ),
         "maze-partly-observed": TextRecipe(
             episodes=1500,
             model=TextModelSettings(width=64, layers=2),
             behavior=_phase(900, 24, 3e-3),
-            q=_phase(1000, 24, 3e-3, **_MAZE_Q),
-            policy=_GREEDY,
+            q=_phase(700, 24, 3e-3, **{**_MAZE_Q, "gamma": 0.98, "n_step": 3, "target_update_rate": 0.2}),
+            policy=_SHARP,
         ),
         "wordle": TextRecipe(
             episodes=20000,
