@@ -11,7 +11,7 @@ from torch import Tensor
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
 from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.policy.text_reader import ReaderState, TextReader
+from vlm_qsft.policy.text_reader import ReaderState
 from vlm_qsft.qsft import log_likelihood_ratio
 
 
@@ -30,10 +30,10 @@ class PolicyTokens:
         Raises:
             InvalidSetting: the extraction needs a network that the checkpoint lacks.
         """
-        TextReader(checkpoint.behavior, checkpoint.q_model, settings)  # what the settings lack is an error of theirs
+        checkpoint.reader(settings)  # what the settings lack is an error of theirs
         asks_both = explain and checkpoint.behavior is not None and checkpoint.q_model is not None
         reader_settings = PolicySettings("ratio") if asks_both else settings
-        self._reader = TextReader(checkpoint.behavior, checkpoint.q_model, reader_settings)
+        self._reader = checkpoint.reader(reader_settings)
         self._settings = settings
         self._generator = torch.Generator().manual_seed(seed)
         self._state: ReaderState | None = None
