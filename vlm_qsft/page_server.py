@@ -20,6 +20,8 @@ from typing import Any
 from vlm_qsft.errors import InvalidSetting
 
 HOST = "127.0.0.1"
+DISCARDED_BYTES = 4 * 1024**2
+"""Who sends too much, but no more than this, is told so; with more the connection may end before the answer."""
 POLICY = (
     "default-src 'none'; img-src 'self' data:; connect-src 'self'; "
     "script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -192,7 +194,13 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def _content(self) -> dict[str, Any] | None:
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdecimal()) or len(length) > 12 or int(length) > self.largest_request:
+        if not (length.isascii() and length.isdecimal()) or len(length) > 12:
+            return None
+        if int(length) > self.largest_request:
+            # A connection that ends with unread content is reset, and the answer is lost on its way.
+            left = min(int(length), DISCARDED_BYTES)
+            while left and (part := self.rfile.read(min(left, 65536))):
+                left -= len(part)
             return None
         try:
             content = json.loads(self.rfile.read(int(length)))

@@ -58,7 +58,11 @@ class ControllerProcess(RunningNode):
 
     def wait_for(self, **expected: str) -> dict[str, str]:
         """Wait until diagnostics say these values; return all of them."""
-        self.wait(lambda: expected.items() <= self.last.items(), str(expected))
+        return self.wait_until(lambda said: expected.items() <= said.items(), str(expected))
+
+    def wait_until(self, is_said: Callable[[dict[str, str]], bool], what: str) -> dict[str, str]:
+        """Wait until diagnostics say something; return all of them."""
+        self.wait(lambda: is_said(self.last), what)
         return self.last
 
     def change_state(self, transition: int) -> bool:

@@ -84,8 +84,11 @@ def driven_by(server_port: int, folder: Path, *, timeout_s: float = 1.5):
 
 def holds(rig: Rig, reason: str) -> None:
     """Check that the arm holds for this reason, rests, and moves no further by itself."""
-    said = rig.controller.wait_for(state="holding", fault="policy_error")
-    assert "PolicyServerError" in said["reason"] and reason in said["reason"]
+    # What was said before a call to resume may still be there: wait for the reason too.
+    told = rig.controller.wait_until(
+        lambda said: said.get("state") == "holding" and reason in said.get("reason", ""), f"a hold because {reason}"
+    )
+    assert told["fault"] == "policy_error" and "PolicyServerError" in told["reason"]
     rest = rig.wait_for_rest()
     count = len(rig.arm.received)
     rig.controller.wait(lambda: len(rig.arm.received) > count + 20, "commands while it holds")
