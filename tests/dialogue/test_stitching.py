@@ -16,6 +16,8 @@ from vlm_qsft.dialogue.tokenizers import PieceTokenizer
 
 GAMES, GAMMA = 400, 0.97
 _POSITION = re.compile(r"Your current position is at position ([\d ]+), ([\d ]+)\.")
+NOWHERE: Cell = (-1, -1)
+"""What is read where a game is over."""
 
 
 @lru_cache
@@ -25,9 +27,9 @@ def logged() -> tuple[list, PlainRenderer]:
     return games, PlainRenderer(PieceTokenizer.fit(message.text for game in games for message in game.messages))
 
 
-def cell_of(text: str) -> Cell | None:
+def cell_of(text: str) -> Cell:
     found = _POSITION.search(text)
-    return (int(found[1].replace(" ", "")), int(found[2].replace(" ", ""))) if found else None
+    return (int(found[1].replace(" ", "")), int(found[2].replace(" ", ""))) if found else NOWHERE
 
 
 @lru_cache

@@ -79,7 +79,7 @@ class DialogueNode(Node):
             on_status=self._announce,
         )
         self._dialogue = DialogueThread(OperatorDialogue(self._robot, book), self._robot.hold_now)
-        self.create_subscription(String, "~/said", lambda message: self._say(message.data), qos.EVENT)
+        self.create_subscription(String, "~/said", self._on_said, qos.EVENT)
         if Dialogue is not None:
             self.create_service(Dialogue, "~/say", self._on_request)
 
@@ -88,6 +88,9 @@ class DialogueNode(Node):
         if hasattr(self, "_dialogue"):  # a node that was refused at its start is destroyed too
             self._dialogue.close()
         super().destroy_node()
+
+    def _on_said(self, message: String) -> None:
+        self._say(message.data)
 
     def _say(self, said: str) -> Future[Reply]:
         reply = self._dialogue.say(said)
