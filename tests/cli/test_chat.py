@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,13 @@ class Terminal:
             assert part, f"the end before {wanted!r}: {self.shown.decode(errors='replace')}"
             self.shown += part
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C, and again: Python waits on where it comes just before its line editor waits for a key."""
+        while self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)
+
     def end(self) -> int:
         try:
             while os.read(self.master, 4096):
@@ -187,7 +195,7 @@ def test_a_terminal_has_a_prompt_and_ends_by_a_key(is_interrupted: bool) -> None
     assert b"Wordle:" in terminal.shown
     if is_interrupted:
         # What the key does where the terminal is the controlling one, which the terminal of a test is not.
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.interrupt()
     else:
         terminal.type(b"\x04")
     assert terminal.end() == 0
