@@ -65,7 +65,9 @@ class FaultySensor:
         return self._fault
 
     def fail(self, fault: str, *, delay_s: float) -> None:
-        """Fail like this from now on; what waits to arrive late still arrives.
+        """Fail like this from now on.
+
+        What waits to arrive late arrives with the next reading, before it: on an ordered transport nothing overtakes.
 
         Args:
             fault: value of a `SensorFault`.
@@ -85,7 +87,9 @@ class FaultySensor:
     def deliver(self, reading: Reading) -> list[Reading]:
         """Return what arrives at the time of this reading, in the order of arrival."""
         now_s, content = reading.stamp_s, reading.content
-        due = [self._waiting.popleft()[1] for _ in range(sum(at_s <= now_s for at_s, _ in self._waiting))]
+        is_late = self._fault is SensorFault.LATE
+        n_due = sum(at_s <= now_s for at_s, _ in self._waiting) if is_late else len(self._waiting)
+        due = [self._waiting.popleft()[1] for _ in range(n_due)]
         match self._fault:
             case SensorFault.DROPPED:
                 return due

@@ -64,7 +64,7 @@ class SimulatorRig:
         controller = self.controller
         assert controller.change_state(Transition.TRANSITION_CONFIGURE), controller.log
         assert controller.change_state(Transition.TRANSITION_ACTIVATE), controller.log
-        controller.wait(lambda: controller.last["state"] in ("active", "holding"), "the first measurement")
+        controller.wait(lambda: controller.last.get("state") in ("active", "holding"), "the first measurement")
         if controller.last["state"] == "holding":
             controller.wait(lambda: controller.trigger("resume").success, "resume")
         controller.wait_for(state="active")

@@ -28,8 +28,17 @@ def test_a_late_sensor_delivers_old_stamps_after_its_delay_in_order() -> None:
     assert delivered(sensor, 1.1, picture(11)) == []
     assert delivered(sensor, 1.3, picture(13)) == []
     assert delivered(sensor, 1.65, picture(16)) == [(1.1, 11.0)]
-    sensor.fail("none", delay_s=0.5)
-    assert delivered(sensor, 1.9, picture(19)) == [(1.3, 13.0), (1.9, 19.0)]
+    assert delivered(sensor, 1.7, picture(17)) == []
+
+
+@pytest.mark.parametrize("next_fault", ["none", "black"])
+def test_what_waits_arrives_before_the_next_reading_once_a_sensor_is_late_no_more(next_fault: str) -> None:
+    sensor = camera("late", 0.5)
+    for stamp_s in (1.1, 1.3):
+        assert delivered(sensor, stamp_s, picture(13)) == []
+    sensor.fail(next_fault, delay_s=0.5)
+    arrived = [stamp_s for stamp_s, _ in delivered(sensor, 1.4, picture(14))]
+    assert arrived == [1.1, 1.3, 1.4]
 
 
 def test_a_frozen_sensor_repeats_the_last_content_before_the_fault_with_fresh_stamps() -> None:
