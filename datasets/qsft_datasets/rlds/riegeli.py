@@ -55,8 +55,10 @@ def read_chunk(descriptor: int, offset: int, end: int) -> Chunk:
     Args:
         end: where the chunk ends at the latest.
     Raises:
-        DatasetError: truncated, or a hash does not match.
+        DatasetError: truncated, no place of a chunk, or a hash does not match.
     """
+    if 0 < offset % BLOCK_BYTES < BLOCK_HEADER_BYTES:
+        raise DatasetError(f"offset {offset}: no chunk begins inside the header of a block")
     header = _read_between_blocks(descriptor, offset, CHUNK_HEADER_BYTES, end)
     header_hash, size, content_hash, kind_and_records, decoded_bytes = _HEADER.unpack(header)
     if highway_hash(header[8:]) != header_hash:

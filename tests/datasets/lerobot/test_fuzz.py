@@ -10,6 +10,7 @@ import json
 import shutil
 import struct
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -163,7 +164,7 @@ def changed(value: Any, random: Random, depth: int = 0) -> Any:
     if isinstance(value, list) and value and random.random() < 0.7:
         place = random.randrange(len(value))
         return [*value[:place], changed(value[place], random, depth + 1), *value[place + 1 :]]
-    return random.choice(STRANGE)
+    return deepcopy(random.choice(STRANGE))
 
 
 def footer_edited(content: bytes, random: Random) -> bytes:
@@ -208,7 +209,7 @@ def test_fuzz_any_value_in_the_episode_table(v2: Path, v3: Path, random: Random)
     columns = pq.read_table(v3 / name).to_pydict()
     key = random.choice(list(columns))
     values = list(columns[key])
-    values[random.randrange(len(values))] = random.choice(STRANGE)
+    values[random.randrange(len(values))] = deepcopy(random.choice(STRANGE))
     try:
         table = pa.table({**columns, key: values})
     except (pa.ArrowException, OverflowError, TypeError):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qsft_datasets.rlds import RldsSource
-from qsft_datasets.rlds.array_record import ArrayRecordFile
+from qsft_datasets.rlds.array_record import ArrayRecordFile, ChunkPlace
 from qsft_datasets.rlds.highway_hash import highway_hash
 from qsft_datasets.rlds.riegeli import SIGNATURE, chunk_end
 from vlm_qsft.errors import DatasetError
@@ -72,6 +72,15 @@ def test_flipped_bits_are_found_wherever_something_is_stored(tmp_path: Path, nam
         path.write_bytes(damaged)
         with pytest.raises(DatasetError, match=f"{name}.array_record"):
             read_all(path)
+
+
+@pytest.mark.parametrize("offset", [1, 16, 23, 65536 + 1, 65536 + 23])
+def test_an_index_that_places_a_chunk_inside_the_header_of_a_block_is_refused(tmp_path: Path, offset: int) -> None:
+    with (
+        ArrayRecordFile(unpacked("tfds", tmp_path)) as file,
+        pytest.raises(DatasetError, match=rf"record 7: offset {offset}: no chunk begins inside the header of a block"),
+    ):
+        file.record(ChunkPlace(offset, 131072, 1), 0, 7)
 
 
 @pytest.mark.parametrize("left", [0, 63, 65535, 65536, 131071])

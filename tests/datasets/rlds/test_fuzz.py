@@ -10,6 +10,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 
@@ -225,7 +226,7 @@ def replaced(content: bytes, random: Random) -> bytes:
                 other = other[key]
             node[last] = json.loads(json.dumps(other))
         else:
-            node[last] = random.choice(VALUES)
+            node[last] = deepcopy(random.choice(VALUES))
     return json.dumps(root).encode()
 
 
