@@ -116,13 +116,13 @@ def _leaf(node: Json, name: str, around: tuple[int | None, ...], what: str) -> L
         return Leaf(name, "number", "int64", sequences=around)
     if "image" in node:
         content = mapping(node["image"], what)
-        return Leaf(name, "image", _dtype(content, "uint8", what), _picture_shape(content, what), sequences=around)
+        return Leaf(name, "image", _picture_dtype(content, what), _picture_shape(content, what), sequences=around)
     if "video" in node:
         content = mapping(node["video"], what)
         shape = _shape(content, what)
         length = _length(shape[0] if len(shape) == 4 else None, what)
         frame = shape[1:] if len(shape) == 4 else (None, None, 3)
-        return Leaf(name, "image", _dtype(content, "uint8", what), frame, sequences=(*around, length))
+        return Leaf(name, "image", _picture_dtype(content, what), frame, sequences=(*around, length))
     if "audio" in node:
         content = mapping(node["audio"], what)
         if content.get("lazyDecode"):
@@ -160,6 +160,13 @@ def _dtype(content: Json, default: str, what: str) -> str:
         return "string"
     if dtype not in NUMBERS:
         raise DatasetError(f"{what} has type '{dtype}'; this reader knows string, {', '.join(sorted(NUMBERS))}")
+    return dtype
+
+
+def _picture_dtype(content: Json, what: str) -> str:
+    dtype = _dtype(content, "uint8", what)
+    if dtype == "string":
+        raise DatasetError(f"{what} is a picture of texts; expected one of {', '.join(sorted(NUMBERS))}")
     return dtype
 
 

@@ -329,6 +329,7 @@ def test_a_record_that_is_not_as_declared_is_refused(tmp_path: Path, kind: dict,
         (tensor("float32", -1, -1), "several varying axes and no encoding"),
         (tensor("float32", 2**30, 2**30), "more than 1099511627776 numbers"),
         (image(4, 4), r"shape \(4, 4\); expected \(height, width, channels\)"),
+        (image(4, 4, 3, dtype="string"), "'steps/x' is a picture of texts"),
         (sequence(tensor("float32"), 0), "a sequence of 0"),
     ],
 )
