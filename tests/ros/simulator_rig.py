@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rclpy
+from builtin_interfaces.msg import Time
 from controller_process import ControllerProcess
 from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
 from running_node import RunningNode
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 CONFIG = Path(__file__).resolve().parents[2] / "ros2_ws/src/qsft_bringup/config"
 FASTEST_AT_REST = 1e-9
+MAX_AGE_S = 1.0
 
 
 class SimulatorRig:
@@ -31,6 +34,8 @@ class SimulatorRig:
         self.positions: list[float] = []
         self.node.create_subscription(JointTrajectory, "/joint_trajectory", self._note_command, 10)
         self.node.create_subscription(JointState, "/joint_states", self._note_joints, qos_profile_sensor_data)
+        self.now_s = 0.0  # of the simulation
+        self.node.create_subscription(Clock, "/clock", self._note_time, qos_profile_sensor_data)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
@@ -43,8 +48,8 @@ class SimulatorRig:
         parameters = CONFIG / "simulator.yaml"
         words = ["-p", "policy:=sway_policy:SwayPolicy", "-p", "use_sim_time:=true", "-p", "max_tick_gap_s:=5.0"]
         # Until the first command the simulator's time does not wait for a controller that a busy machine starves.
-        words += ["-p", "measurement_max_age_s:=1.0"]
-        words += [word for name in ("front", "wrist") for word in ("-p", f"camera.{name}.max_age_s:=1.0")]
+        words += ["-p", f"measurement_max_age_s:={MAX_AGE_S}"]
+        words += [word for name in ("front", "wrist") for word in ("-p", f"camera.{name}.max_age_s:={MAX_AGE_S}")]
         self.controller = ControllerProcess(
             self.node, self.changed, folder / "controller.log", *words, parameters=parameters
         )
@@ -58,6 +63,25 @@ class SimulatorRig:
         with self.changed:
             self.positions = list(message.position)
             self.changed.notify_all()
+
+    def _note_time(self, message: Clock) -> None:
+        with self.changed:
+            self.now_s = seconds(message.clock)
+            self.changed.notify_all()
+
+    def fail(self, sensor: str, fault: str) -> float:
+        """Let a sensor fail and return when it has failed, seconds of the simulation."""
+        assert self.robot.set_parameter(f"fault.{sensor}", fault)
+        before_s = self.now_s
+        self.controller.wait(lambda: self.now_s > before_s, "the time at which the sensor has failed")
+        return self.now_s
+
+    def held_s(self, begin: int) -> float:
+        """Return when the controller held for the first time since its diagnostics number `begin`."""
+        for message in self.controller.diagnostics[begin:]:
+            if any(pair.key == "state" and pair.value == "holding" for each in message.status for pair in each.values):
+                return seconds(message.header.stamp)
+        raise AssertionError("no diagnostics say that the controller holds")
 
     def drive(self) -> None:
         """Configure and activate; where the machine was too busy for that, resume as an operator would."""
@@ -84,6 +108,11 @@ class SimulatorRig:
         self._executor.shutdown(timeout_sec=5)
         self._thread.join(timeout=5)
         self.node.destroy_node()
+
+
+def seconds(stamp: Time) -> float:
+    """Return a stamp in seconds."""
+    return stamp.sec + stamp.nanosec / 1e9
 
 
 def speed(command: JointTrajectory) -> float:
