@@ -130,6 +130,7 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
         "published": PUBLISHED[task],
         "logs": asdict(statistics) | {"episodes": episodes},
         "model": recipe.model.to_json(),
+        "observed_weight": recipe.observed_weight,
         "behavior": shortened(recipe.behavior, scale.steps[task], seed).to_json(),
         "q": shortened(recipe.q, scale.steps[task], seed).to_json(),
         "methods": methods,
@@ -147,10 +148,11 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
     """Return the checkpoint of a method; all but SFT on successes build on the behavior policy of SFT."""
     progress = NamedProgress()
     settings = shortened(recipe.behavior, share, seed)
+    others: dict[str, Any] = {"observed_weight": recipe.observed_weight, "progress": progress}
     if method == "SFT on successes":
         out = work / "sft-successes"
-        return train_text_behavior(logs, recipe.model, settings, out, weights="successes", progress=progress)
-    behavior = train_text_behavior(logs, recipe.model, settings, work / "behavior", progress=progress)
+        return train_text_behavior(logs, recipe.model, settings, out, weights="successes", **others)
+    behavior = train_text_behavior(logs, recipe.model, settings, work / "behavior", **others)
     if method == "SFT":
         return behavior
     of_q = shortened(recipe.q, share, seed)

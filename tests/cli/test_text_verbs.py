@@ -56,7 +56,7 @@ def test_a_text_policy_is_evaluated_in_the_games_of_its_task(run: Path, capsys: 
         (["train", "behavior", "--chunk", "2"], "--chunk belongs to robots"),
         (["train", "behavior", "--gripper", "g"], "--gripper belongs to robots"),
         (["train", "behavior", "--preset", "demo"], "--preset belongs to robots"),
-        (["train", "behavior", "--source", "x", "--width", "64"], "--width and --layers belong to the small model"),
+        (["train", "behavior", "--source", "x", "--width", "64"], "--width belongs to the small model"),
         (["train", "behavior", "--task", "chess"], "'chess' is not known"),
     ],
 )
@@ -83,7 +83,33 @@ def test_flags_that_do_not_fit_a_text_policy_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_data_set_of_a_robot_takes_no_language_task(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", "behavior", "--data", str(data), "--out", f"{data}-run", "--task", "wordle"]
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--task", "wordle"), ("--observed-weight", "1"), ("--head-width", "16"), ("--rope-theta", "50")],
+)
+def test_a_data_set_of_a_robot_takes_no_flag_of_conversations(
+    data: Path, flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "behavior", "--data", str(data), "--out", f"{data}-run", flag, value]
     assert main(words) == USER_ERROR
-    assert "--task belongs to logged conversations" in capsys.readouterr().err
+    assert f"{flag} belongs to logged conversations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--observed-weight", "-1"], "observed_weight must be a number of at least 0; got -1.0"),
+        (["--observed-weight", "nan"], "observed_weight must be a number of at least 0"),
+        (["--head-width", "15"], "head_width must be even"),
+        (["--head-width", "0"], "head_width must be at least 2"),
+        (["--width", "72", "--head-width", "16"], "width must be a multiple of head_width, 16; got 72"),
+        (["--rope-theta", "1"], "rope_theta must be a number above 1"),
+        (["--rope-theta", "inf"], "rope_theta must be a number above 1"),
+    ],
+)
+def test_sizes_and_weights_that_cannot_be_are_refused_before_anything_is_written(
+    run: Path, tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "behavior", "--data", f"{run}/logs", "--out", f"{tmp_path}/out", *words]) == USER_ERROR
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -147,3 +147,27 @@ def test_contexts_are_drawn_by_the_mean_return_of_their_tokens_and_split_by_conv
     assert dataset.odds.tolist() == [0.375, 0.5, 0.375, 0.5]
     assert made.rows_of(np.array([1, 4])).tolist() == [4, 5, 12, 13, 14, 15]
     assert made.episode_success.tolist() == [True, False, True]
+
+
+def test_observed_tokens_are_further_rows_whose_loss_is_a_mean_of_its_own() -> None:
+    whole = table(context_turns=None, games=3)
+    batch = TextDataset(TextSource(whole), np.arange(3), observed_weight=0.25)[BatchRequest(np.array([0, 2]))]
+    inputs, n_actions, n_observed = cast(TextInputs, batch.inputs), 2 * 6, 2 * 2
+    assert len(batch) == n_actions + n_observed
+    said = TOKENIZER.decode(batch.action_bins[:, 0].tolist())
+    assert said == "a\nb\na\n" * 2 + "yx" * 2
+    assert [seen_tokens(inputs, state) for state in (12, 13, 14)] == ["xa\n", "xa\nyb\n", "xa\n"]
+    share = batch.weights / len(batch)
+    assert torch.allclose(share[:n_actions], torch.tensor(1 / n_actions))
+    assert torch.allclose(share[n_actions:], torch.tensor(0.25 / n_observed))
+
+
+def test_a_context_counts_by_its_importance_for_what_is_observed_too() -> None:
+    dataset = TextDataset(TextSource(table(context_turns=None, games=2)), np.arange(2), observed_weight=1.0)
+    batch = dataset[BatchRequest(np.array([0, 1]), importance=np.array([3.0, 1.0], np.float32))]
+    assert batch.weights[12:].tolist() == pytest.approx([3 * 16 / 4, 3 * 16 / 4, 16 / 4, 16 / 4])
+
+
+def test_where_nothing_but_the_first_token_is_observed_there_are_action_tokens_alone() -> None:
+    made = TextDataset(TextSource(table(context_turns=1)), np.arange(3), observed_weight=1.0)
+    assert len(made[BatchRequest(np.array([0, 1, 2]))]) == 6

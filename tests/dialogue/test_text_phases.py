@@ -14,13 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from vlm_qsft.dialogue.checkpoint import load_text_checkpoint
-from vlm_qsft.dialogue.phases import train_text_behavior, train_text_q
+from vlm_qsft.dialogue.logs import read_conversations
+from vlm_qsft.dialogue.phases import read_text_table, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
+from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.errors import CheckpointError, InvalidSetting
 from vlm_qsft.model.checkpoint import load_checkpoint
 from vlm_qsft.model.text_settings import TextModelSettings
 from vlm_qsft.policy import PolicySettings, QPolicy
 from vlm_qsft.training import train_behavior, train_q
+from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.settings import TrainSettings
 
 from ..training.recording import MODEL, record
@@ -82,6 +85,21 @@ def test_both_phases_leave_a_checkpoint_with_the_format_of_its_conversations(
     assert any(not torch.equal(before[name], weights(policy, "q_model")[name]) for name in before)
     with pytest.raises(CheckpointError, match="no checkpoint of a robot"):
         load_checkpoint(policy, "cpu")
+
+
+def test_what_is_observed_is_learned_where_it_is_weighed(logs: Path, behavior: Path, tmp_path: Path) -> None:
+    policy = train_text_behavior(logs, SMALL, SETTINGS, tmp_path / "observed", observed_weight=1.0)
+    nll = []
+    for folder in (behavior, policy):
+        made = load_text_checkpoint(folder, "cpu")
+        assert made.behavior is not None
+        table = read_text_table(list(read_conversations(logs)), made.text_format, horizon=None)
+        dataset = TextDataset(TextSource(table), np.arange(40), observed_weight=1.0)
+        batch, n_actions = dataset[BatchRequest(np.arange(40))], len(table.token)
+        with torch.no_grad():
+            log_pi = made.behavior.log_probs(batch.inputs, batch.action_bins)[:, 0, :-1].log_softmax(-1)
+        nll.append(-log_pi.gather(1, batch.action_bins)[n_actions:].mean().item())
+    assert nll[1] < nll[0] - 0.5
 
 
 class Killed(Exception):

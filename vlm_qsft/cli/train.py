@@ -10,6 +10,7 @@ from vlm_qsft.cli.progress import NamedProgress
 from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
+from vlm_qsft.model.text_settings import TextModelSettings
 from vlm_qsft.presets import PRESETS, preset_named
 from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import BEHAVIOR_ONLY, Q_ONLY, TokenSettings, TrainSettings
@@ -23,6 +24,7 @@ TRAIN_FLAGS = (
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
 SMALL_MODEL_FLAGS = ("channels", "width", "layers")
+TEXT_FLAGS = ("task", "observed_weight", "head_width", "rope_theta")
 MODEL_FLAGS = ("family", *SMALL_MODEL_FLAGS, "lora_rank")
 
 
@@ -37,6 +39,12 @@ def build_parser() -> CommandParser:
     parser.add_argument("phase", type=one_of("phase", PHASES), metavar="{behavior,q}")
     parser.add_argument("--data", type=place, required=True, help="data set folder, or logged conversations")
     parser.add_argument("--task", default=argparse.SUPPRESS, help="language task of logs that do not say it themselves")
+    parser.add_argument(
+        "--observed-weight",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="weight of the loss on what a conversation's policy observes, beside that on what it says",
+    )
     parser.add_argument("--out", type=place, required=True, help="folder of the phase")
     parser.add_argument("--behavior", type=place, help="checkpoint of the behavior policy; for the q phase")
     parser.add_argument(
@@ -71,6 +79,7 @@ def build_parser() -> CommandParser:
     add_settings_flags(parser, TokenSettings, TOKEN_FLAGS)
     add_settings_flags(parser, TrainSettings, TRAIN_FLAGS)
     add_settings_flags(parser, ModelSettings, MODEL_FLAGS)
+    add_settings_flags(parser, TextModelSettings, ("head_width", "rope_theta"))
     return parser
 
 
@@ -89,8 +98,9 @@ def run(arguments: argparse.Namespace) -> None:
 
         print(f"Wrote {run_text(arguments, TRAIN_FLAGS)}")
         return
-    if hasattr(arguments, "task"):
-        raise InvalidSetting("--task belongs to logged conversations; a data set of a robot says its tasks itself.")
+    of_text = [name for name in TEXT_FLAGS if hasattr(arguments, name)]
+    if of_text:
+        raise InvalidSetting(f"{_flag(of_text[0])} belongs to logged conversations; {arguments.data} is no such log.")
     preset = preset_named(getattr(arguments, "preset", "demo"))
     phase = preset.q if arguments.phase == "q" else preset.behavior
     settings = with_flags(train_settings(phase, seed=preset.seed, device="auto"), arguments, TRAIN_FLAGS)
@@ -129,7 +139,9 @@ def check_flags(arguments: argparse.Namespace) -> None:
     if arguments.phase == "q":
         if arguments.behavior is None:
             raise InvalidSetting("`qsft train q` needs --behavior, the checkpoint that `qsft train behavior` wrote.")
-        given = [name for name in (*MODEL_FLAGS, *TOKEN_FLAGS, *BEHAVIOR_ONLY) if hasattr(arguments, name)]
+        given = [
+            name for name in (*MODEL_FLAGS, *TOKEN_FLAGS, *BEHAVIOR_ONLY, *TEXT_FLAGS[1:]) if hasattr(arguments, name)
+        ]
         given += [name for name in BEHAVIOR_FLAGS if getattr(arguments, name)]
         if given:
             raise InvalidSetting(

@@ -13,7 +13,8 @@ from vlm_qsft.dialogue.recipes import recipe
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.text_settings import TextModelSettings
 
-TEXT_MODEL_FLAGS = ("width", "layers", "lora_rank")
+TEXT_MODEL_FLAGS = ("width", "layers", "head_width", "rope_theta", "lora_rank")
+SMALL_TEXT_MODEL_FLAGS = TEXT_MODEL_FLAGS[:-1]
 ROBOT_FLAGS = ("augmentation", "colour_jitter", "n_bins", "strategy", "chunk", "family", "channels", "preset")
 
 
@@ -44,8 +45,9 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
             store_choice(policy, of_task.policy)
         return policy
     own = TextModelSettings(source=arguments.source, allow_download=arguments.allow_download)
-    if arguments.source is not None and (hasattr(arguments, "width") or hasattr(arguments, "layers")):
-        raise InvalidSetting("--width and --layers belong to the small model, not to --source.")
+    of_small = [name for name in SMALL_TEXT_MODEL_FLAGS if hasattr(arguments, name)]
+    if arguments.source is not None and of_small:
+        raise InvalidSetting(f"--{of_small[0].replace('_', '-')} belongs to the small model, not to --source.")
     model = with_flags(of_task.model if arguments.source is None else own, arguments, TEXT_MODEL_FLAGS)
     return train_text_behavior(
         arguments.data,
@@ -54,5 +56,6 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
         arguments.out,
         task=task,
         weights="successes" if arguments.successes_only else "all",
+        observed_weight=getattr(arguments, "observed_weight", of_task.observed_weight),
         progress=progress,
     )

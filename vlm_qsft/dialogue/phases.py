@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def train_text_behavior(
     *,
     task: str | None = None,
     weights: Weights = "all",
+    observed_weight: float = 0.0,
     progress: ProgressListener | None = None,
 ) -> Path:
     """Train pi_phi by SFT on every action token and return its checkpoint folder, `out/policy`.
@@ -54,18 +56,23 @@ def train_text_behavior(
         out: phase folder: checkpoints, metrics.jsonl, tensorboard/, policy/.
         task: the language task; None where the logs say it.
         weights: "all" conversations, or the "successes".
+        observed_weight: of the mean loss on what was observed beside that on the action tokens; see `TextDataset`.
         progress: see `ProgressListener`.
 
     Raises:
-        InvalidSetting: `out` was begun with other settings, or nothing says which task the logs are of.
+        InvalidSetting: `out` was begun with other settings, nothing says which task the logs are of, or the weight is
+            below 0.
         InUse: another process trains in `out`.
         DatasetError: the logs cannot be read.
         StorageError: disk full.
         NotFinite: the loss is no number any more.
     """
+    if not (math.isfinite(observed_weight) and observed_weight >= 0):
+        raise InvalidSetting(f"observed_weight must be a number of at least 0; got {observed_weight}.")
     asked = {
         "phase": "behavior",
         "weights": weights,
+        "observed_weight": observed_weight,
         "data": {"fingerprint": fingerprint(logs), "task": task_of(logs, task)},
         "model": model_settings.to_json(),
         "train": train_settings.compared("behavior"),
@@ -84,7 +91,7 @@ def train_text_behavior(
             scorer,
             phase="behavior",
             settings=train_settings,
-            train_frames=TextDataset(source, splits.train),
+            train_frames=TextDataset(source, splits.train, observed_weight=observed_weight),
             validation_frames=TextDataset(source, splits.validation),
             out=out,
             device=device,

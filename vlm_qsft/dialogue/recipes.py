@@ -18,6 +18,7 @@ class TextRecipe:
     Attributes:
         episodes: logged games.
         model: its size.
+        observed_weight: see `TextDataset`.
         behavior: the behavior phase.
         q: the Q phase.
         policy: the extraction.
@@ -28,6 +29,7 @@ class TextRecipe:
     behavior: TrainSettings
     q: TrainSettings
     policy: PolicySettings
+    observed_weight: float = 0.0
 
 
 def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) -> TrainSettings:

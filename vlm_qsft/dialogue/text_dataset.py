@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from vlm_qsft.dialogue.packing import packed_rows
@@ -45,6 +45,25 @@ class TextSource:
         """Return the tokens that were chosen."""
         return torch.from_numpy(self.table.token[rows])[:, None]
 
+    def observed(
+        self, contexts: Int64[np.ndarray, " drawn"]
+    ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
+        """Return the observed tokens of some contexts but the first of each, which nothing precedes.
+
+        Returns:
+            The index in `contexts` of each, the place before it, and the token.
+        """
+        table = self.table
+        drawn, places, tokens = [], [], []
+        for number, context in enumerate(contexts.tolist()):
+            content = table.contents[table.content[context]]
+            chosen = table.place[table.first_row[context] : table.first_row[context + 1]]
+            before = np.setdiff1d(np.arange(len(content) - 1), chosen, assume_unique=True)
+            drawn.append(np.full(len(before), number))
+            places.append(before)
+            tokens.append(content[before + 1])
+        return np.concatenate(drawn), np.concatenate(places), np.concatenate(tokens)
+
     def inputs(self, contexts: Int64[np.ndarray, " batch"], places: Int64[np.ndarray, " batch"]) -> TextInputs:
         """Return states, each a place in a context; every distinct content is packed and read once."""
         distinct, content = np.unique(self.table.content[contexts], return_inverse=True)
@@ -59,21 +78,35 @@ class TextSource:
 
 
 class TextDataset(TokenDataset):
-    """The contexts of one split; a batch holds every action token of the contexts that are asked for."""
+    """The contexts of one split; a batch holds every action token of the contexts that are asked for.
+
+    With `observed_weight`, and in the behavior phase alone, it holds the observed tokens too, as further rows: to
+    predict what a game will answer takes the same understanding of its past as a good move does, and there is more of
+    it to learn from. No policy ever says them.
+    """
 
     def __init__(
-        self, source: TextSource, contexts: Int64[np.ndarray, " chosen"], *, q_columns: QColumns | None = None
+        self,
+        source: TextSource,
+        contexts: Int64[np.ndarray, " chosen"],
+        *,
+        q_columns: QColumns | None = None,
+        observed_weight: float = 0.0,
     ) -> None:
         """Choose contexts.
 
         Args:
             contexts: of the split, each with an action token.
             q_columns: given in the Q phase.
+            observed_weight: of the mean loss on observed tokens beside the mean loss on action tokens.
         """
         self.source, self.frames = source, contexts
         self._q_columns = q_columns
         first_row = source.table.first_row
         self._mean_rows = float(np.mean(first_row[contexts + 1] - first_row[contexts]))
+        self._observed_weight = observed_weight
+        n_observed = len(source.observed(contexts)[0]) if observed_weight else 0
+        self._mean_observed = n_observed / len(contexts)
 
     @property
     def odds(self) -> Float32[np.ndarray, " chosen"]:
@@ -92,6 +125,8 @@ class TextDataset(TokenDataset):
         # A loss is a mean over rows; with these weights every context counts by its rows, however many a batch has.
         weights = np.repeat(importance, counts) * (len(rows) / (len(request.frames) * self._mean_rows))
         logged_log_pi = first_log_pi = transitions = None
+        if self._mean_observed:
+            return self._with_observed(request.frames, rows, weights, importance)
         if columns is not None:
             logged_log_pi = torch.from_numpy(columns.log_pi.logged(rows))
             if columns.value_needs_behavior:
@@ -106,6 +141,28 @@ class TextDataset(TokenDataset):
             logged_log_pi=logged_log_pi,
             first_log_pi=first_log_pi,
             transitions=transitions,
+        )
+
+    def _with_observed(
+        self,
+        contexts: Int64[np.ndarray, " drawn"],
+        rows: Int64[np.ndarray, " batch"],
+        weights: Float64[np.ndarray, " batch"],
+        importance: Float64[np.ndarray, " drawn"],
+    ) -> TokenBatch:
+        """Return a batch of action tokens and then of observed ones; the loss is the sum of two means."""
+        table = self.source.table
+        drawn, places, tokens = self.source.observed(contexts)
+        of_observed = importance[drawn] * (self._observed_weight / (len(contexts) * self._mean_observed))
+        n_all = len(rows) + len(drawn)
+        every = np.concatenate([weights * (n_all / len(rows)), of_observed * n_all])
+        return TokenBatch(
+            inputs=self.source.inputs(
+                np.concatenate([table.context[rows], contexts[drawn]]), np.concatenate([table.place[rows], places])
+            ),
+            action_bins=torch.cat([self.source.tokens(rows), torch.from_numpy(tokens)[:, None]]),
+            weights=torch.from_numpy(every.astype(np.float32)),
+            returns=torch.from_numpy(np.concatenate([table.returns[rows], np.zeros(len(drawn), np.float32)])),
         )
 
     def _transitions(self, rows: Int64[np.ndarray, " batch"], columns: QColumns) -> Transitions:

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.text_scorer import TextScorer
-from vlm_qsft.model.text_settings import HEAD_WIDTH, TextModelSettings
+from vlm_qsft.model.text_settings import TextModelSettings
 
 SMALL_MAX_POSITIONS = 4096
 """Tokens of the longest context of the small model; rotary positions cost nothing."""
@@ -30,7 +30,8 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
             "hidden_size": settings.width,
             "intermediate_size": 8 * settings.width // 3,
             "num_hidden_layers": settings.layers,
-            "num_attention_heads": settings.width // HEAD_WIDTH,
+            "num_attention_heads": settings.width // settings.head_width,
+            "rope_parameters": {"rope_type": "default", "rope_theta": settings.rope_theta},
             "max_position_embeddings": SMALL_MAX_POSITIONS,
             "bos_token_id": None,
             "eos_token_id": None,

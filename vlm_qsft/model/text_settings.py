@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.settings_record import settings_from_json
-
-HEAD_WIDTH = 32
-"""Width of an attention head of the small model."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,11 @@ class TextModelSettings:
         source: a local folder or hub name of a causal language model of transformers; None is the small model, trained
             from the logs alone.
         allow_download: whether a hub name may be fetched.
-        width: of the small model, a multiple of 32; four layers of 128 have 0.8 million parameters.
+        width: of the small model, a multiple of head_width; four layers of 128 have 0.8 million parameters.
         layers: of the small model.
+        head_width: of an attention head of the small model, an even number.
+        rope_theta: base of the small model's rotary positions. The longest wavelength is 2 pi times as many tokens:
+            a base not far above the length of a game lets every frequency tell its places apart.
         lora_rank: rank of the LoRA adapters on the attention projections of a source; 0 trains every weight.
     """
 
@@ -30,6 +31,8 @@ class TextModelSettings:
     allow_download: bool = False
     width: int = 128
     layers: int = 4
+    head_width: int = 32
+    rope_theta: float = 10_000.0
     lora_rank: int = 0
 
     def __post_init__(self) -> None:
@@ -38,11 +41,15 @@ class TextModelSettings:
         Raises:
             InvalidSetting: a number outside its range.
         """
-        if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
-            raise InvalidSetting(f"width must be a multiple of {HEAD_WIDTH}; got {self.width}.")
-        for name, least in (("layers", 1), ("lora_rank", 0)):
+        for name, least in (("layers", 1), ("lora_rank", 0), ("head_width", 2)):
             if getattr(self, name) < least:
                 raise InvalidSetting(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if self.head_width % 2:
+            raise InvalidSetting(f"head_width must be even: rotary positions turn pairs; got {self.head_width}.")
+        if self.width < self.head_width or self.width % self.head_width:
+            raise InvalidSetting(f"width must be a multiple of head_width, {self.head_width}; got {self.width}.")
+        if not (math.isfinite(self.rope_theta) and self.rope_theta > 1):
+            raise InvalidSetting(f"rope_theta must be a number above 1; got {self.rope_theta}.")
         if self.source is None and self.lora_rank:
             raise InvalidSetting(f"The small model has no LoRA adapters; got lora_rank={self.lora_rank}.")
 
