@@ -102,6 +102,14 @@ def test_a_picture_with_fresh_stamps_that_never_changes_is_frozen():
         assert kind(watchdog.check(5.0 + 0.1 * tick)) is (FaultKind.FROZEN_PICTURE if tick > 10 else None)
 
 
+def test_a_camera_that_sends_nothing_any_more_is_stale_and_not_frozen():
+    watchdog = Watchdog((CameraInput("front", max_age_s=3.0, frozen_after_s=1.0),))
+    for tick in range(10):
+        watchdog.receive_picture("front", picture(7), 5.0 + 0.1 * tick)
+    assert watchdog.check(8.0) is None
+    assert kind(watchdog.check(9.0)) is FaultKind.STALE_INPUT
+
+
 def test_one_changed_byte_is_a_living_picture():
     watchdog = camera_only(frozen_after_s=0.15)
     for tick in range(12):

@@ -204,10 +204,10 @@ class Watchdog:
             if not age_s <= watched.max_age_s:  # so written, a time that is not a number is stale too
                 since = "never arrived" if math.isinf(age_s) else f"is {age_s:.3f} s old"
                 return Fault(FaultKind.STALE_INPUT, f"Input '{name}' {since}, at most {watched.max_age_s:g} s allowed.")
-            if isinstance(watched, CameraInput) and _is_frozen(watched, record, now_s, position):
+            if isinstance(watched, CameraInput) and _is_frozen(watched, record, position):
                 return Fault(
                     FaultKind.FROZEN_PICTURE,
-                    f"Camera '{name}' sends the same picture for {now_s - record.changed_s:.2f} s.",
+                    f"Camera '{name}' sends the same picture for {_unchanged_s(record):.2f} s.",
                 )
         return None
 
@@ -241,10 +241,13 @@ def _check_clock(name: str, record: _Record, now_s: float, stamp_s: float | None
     return None
 
 
-def _is_frozen(
-    watched: CameraInput, record: _Record, now_s: float, position: Float64[np.ndarray, " axis"] | None
-) -> bool:
-    if watched.frozen_after_s is None or now_s - record.changed_s <= watched.frozen_after_s:
+def _unchanged_s(record: _Record) -> float:
+    """Return for how long the same picture has kept arriving; what a silent camera would send nobody knows."""
+    return 0.0 if record.arrived_s is None else record.arrived_s - record.changed_s
+
+
+def _is_frozen(watched: CameraInput, record: _Record, position: Float64[np.ndarray, " axis"] | None) -> bool:
+    if watched.frozen_after_s is None or _unchanged_s(record) <= watched.frozen_after_s:
         return False
     if watched.frozen_motion is None:
         return True
