@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from vlm_qsft.dialogue.phases import read_text_table, train_text_behavior, train
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.errors import CheckpointError, InvalidSetting
+from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.checkpoint import load_checkpoint
+from vlm_qsft.model.text_inputs import TextInputs
 from vlm_qsft.model.text_settings import TextModelSettings
 from vlm_qsft.policy import PolicySettings, QPolicy
 from vlm_qsft.training import train_behavior, train_q
@@ -97,7 +100,8 @@ def test_what_is_observed_is_learned_where_it_is_weighed(logs: Path, behavior: P
         dataset = TextDataset(TextSource(table), np.arange(40), observed_weight=1.0)
         batch, n_actions = dataset[BatchRequest(np.arange(40))], len(table.token)
         with torch.no_grad():
-            log_pi = made.behavior.log_probs(batch.inputs, batch.action_bins)[:, 0, :-1].log_softmax(-1)
+            log_probs = made.behavior.log_probs(cast(TextInputs, batch.inputs), batch.action_bins)
+        log_pi = renormalise_bins(log_probs)[:, 0]
         nll.append(-log_pi.gather(1, batch.action_bins)[n_actions:].mean().item())
     assert nll[1] < nll[0] - 0.5
 

@@ -15,6 +15,9 @@ from vlm_qsft.errors import InvalidSetting, UnknownName
 from vlm_qsft.model.gguf_file import GgufFile
 from vlm_qsft.model.gguf_llama import llama_from_gguf
 from vlm_qsft.model.gguf_tokenizer import tokenizer_from_gguf
+from vlm_qsft.model.text_build import build_text_scorer
+from vlm_qsft.model.text_inputs import TextInputs
+from vlm_qsft.model.text_settings import TextModelSettings
 
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "1", "2", "a", "b", "ab", "Ġ", "12"]
 TYPES = [3, 3, 3, 1, 1, 1, 1, 1, 1, 1]
@@ -111,6 +114,18 @@ def test_a_llama_comes_out_as_it_went_in_and_as_transformers_reads_it(path: Path
     theirs: Any = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     torch.testing.assert_close(ours(tokens).logits, model(tokens).logits)
     torch.testing.assert_close(ours(tokens).logits, theirs.eval()(tokens).logits)
+
+
+def test_a_file_is_trained_as_any_other_source_of_a_scorer(path: Path, model: Any) -> None:
+    scorer = build_text_scorer(TextModelSettings(source=str(path)), n_words=len(TOKENS))
+    tokens = torch.tensor([[1, 5, 6]])
+    inputs = TextInputs(tokens, torch.zeros_like(tokens), torch.arange(3)[None], torch.tensor([0]), torch.tensor([2]))
+    with torch.no_grad():
+        said = scorer.logits(inputs, torch.tensor([[3]]))[0, 0, :-1]
+        torch.testing.assert_close(said, model(tokens).logits[0, -1])
+    assert all(weights.requires_grad for weights in scorer.parameters())
+    with pytest.raises(InvalidSetting, match=r"nothing\.gguf"):
+        build_text_scorer(TextModelSettings(source=str(path.parent / "nothing.gguf")), n_words=len(TOKENS))
 
 
 def test_digits_are_split_one_by_one_even_where_a_merge_would_join_them(path: Path) -> None:

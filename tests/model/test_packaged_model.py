@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from vlm_qsft.dialogue import ChatRenderer, Conversation, Message, prompt_tokens
 from vlm_qsft.dialogue.chat import ModelChat
-from vlm_qsft.model.language_model import INSTALL_PACKAGE, LanguageModel, load_language_model
+from vlm_qsft.model.language_model import (
+    INSTALL_PACKAGE,
+    LanguageModel,
+    gguf_file,
+    load_language_model,
+    packaged_model_path,
+)
 from vlm_qsft.model.language_model_tokens import LanguageModelTokens
 
 pytestmark = pytest.mark.skipif(
@@ -45,6 +51,12 @@ def test_what_the_package_brings_is_read_whole(packaged: LanguageModel, tokenize
     assert len(tokenizer) == 49_152
     assert tokenizer.convert_tokens_to_ids(MARKS) == [1, 2, 0, 3, 5, 13, 16]
     assert tokenizer.tokenize("It costs 1234 €.") == ["It", "Ġcosts", "Ġ", "1", "2", "3", "4", "ĠâĤ¬", "."]
+
+
+def test_its_name_is_a_source_to_train_from(packaged: LanguageModel) -> None:
+    found = gguf_file("SmolLM2-135M-Instruct")
+    assert found is not None and found.path == packaged_model_path()
+    assert gguf_file("SmolLM2-360M-Instruct") is None
 
 
 @settings(max_examples=200, deadline=None)

