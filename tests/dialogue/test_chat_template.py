@@ -102,3 +102,27 @@ def test_a_template_that_rewrites_what_came_before_is_refused() -> None:
     )
     with pytest.raises(InvalidSetting, match="otherwise once an answer follows"):
         tokenize(CONVERSATION, ChatRenderer(chat_tokenizer(template)))
+
+
+def test_a_template_that_reads_the_parts_of_a_message_shows_its_text() -> None:
+    of_parts = (
+        "{% for message in messages %}{{ message['role'] | capitalize }}: {% for part in message['content'] %}"
+        "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}Assistant:{% endif %}"
+    )
+    renderer = ChatRenderer(chat_tokenizer(of_parts))
+    tokenized = tokenize(CONVERSATION, renderer)
+    # The blank before an answer stands where it is learned no more than where it is asked for.
+    assert TOKENIZER.decode(tokenized.token_ids) == (
+        "User: Hi<|im_end|>\nAssistant:Yes?<|im_end|>\nUser: rain<|im_end|>\nAssistant:Stay in.<|im_end|>\n"
+    )
+    asked = prompt_tokens(Conversation(CONVERSATION.messages[:3]), renderer)
+    assert asked.tolist() == tokenized.token_ids[: tokenized.first_tokens[1]].tolist()
+
+
+@pytest.mark.parametrize(
+    "refusing", ["{{ raise_exception('roles must alternate') }}", "{{ 'a' + 1 }}"], ids=["on purpose", "by mistake"]
+)
+def test_a_template_that_takes_no_such_messages_is_refused_with_its_reason(refusing: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"takes no messages of .*: .*(alternate|concatenate)"):
+        tokenize(CONVERSATION, ChatRenderer(chat_tokenizer(refusing)))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from vlm_qsft.errors import CheckpointError, InvalidSetting, ShapeMismatch
+from vlm_qsft.errors import CheckpointError, ShapeMismatch
 from vlm_qsft.model.action_logits import split_dummy
 from vlm_qsft.model.loading import load_scorer_files
 from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
@@ -109,18 +108,3 @@ def test_a_scorer_read_from_its_folder_says_the_same(scorer: TextScorer, tmp_pat
     (tmp_path / "policy" / "behavior" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="does not describe a model"):
         load_scorer_files(tmp_path / "policy" / "behavior")
-
-
-def test_any_causal_language_model_in_a_folder_becomes_a_scorer(tmp_path: Path) -> None:
-    torch.manual_seed(2)
-    sizes = {"vocab_size": 12, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
-    model = LlamaForCausalLM(LlamaConfig.from_dict({**sizes, "num_attention_heads": 2, "tie_word_embeddings": True}))
-    model.save_pretrained(tmp_path)
-    made = build_text_scorer(TextModelSettings(source=str(tmp_path)), n_words=12)
-    with torch.no_grad():
-        expected = model.eval()(torch.tensor([[3, 11, 2]])).logits[0]
-    torch.testing.assert_close(whole_pass(made.eval(), [3, 11, 2])[:, :-1], expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(InvalidSetting, match="knows 12 tokens, its tokenizer makes 13"):
-        build_text_scorer(TextModelSettings(source=str(tmp_path)), n_words=13)
-    with pytest.raises(InvalidSetting, match="cannot be loaded"):
-        build_text_scorer(TextModelSettings(source=str(tmp_path / "nothing")), n_words=12)

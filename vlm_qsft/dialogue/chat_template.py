@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from jinja2 import TemplateError
+
 from vlm_qsft.dialogue.conversation import Message
 from vlm_qsft.dialogue.rendering import Piece
 from vlm_qsft.errors import InvalidSetting
@@ -73,16 +75,10 @@ class ChatRenderer:
         pieces: list[Piece] = []
         behind_answer = False
         for number, message in enumerate(messages):
-            self._add_observed(pieces, self._after_end(marks[number]) if behind_answer else marks[number])
+            mark = self._asked(messages[:number], marks) if message.is_action else marks[number]
+            self._add_observed(pieces, self._after_end(mark) if behind_answer else mark)
             behind_answer = message.is_action
             if message.is_action:
-                earlier = self._marks(messages[:number], asks=True)
-                if earlier != marks[: number + 1]:
-                    raise InvalidSetting(
-                        f"The chat template renders what stands before message {number} otherwise once an answer "
-                        "follows: a model trained on whole conversations would be asked another question. Use a "
-                        "template that only adds."
-                    )
                 pieces.append(Piece([*self._text_tokens(message.text), self._end_token], True))
             else:
                 self._add_observed(pieces, message.text, is_mark=False)
@@ -107,19 +103,39 @@ class ChatRenderer:
     def _end_text(self) -> str:
         return self.tokenizer.decode([self._end_token])
 
+    def _asked(self, messages: Sequence[Message], marks: Sequence[str]) -> str:
+        """Return the mark that asks for an answer to messages, without the blank that some put before the answer."""
+        number = len(messages)
+        asked = self._marks(messages, asks=True)
+        blank = marks[number].removeprefix(asked[-1])
+        if asked[:-1] != marks[:number] or not marks[number].startswith(asked[-1]) or blank.strip():
+            raise InvalidSetting(
+                f"The chat template renders what stands before message {number} otherwise once an answer follows: a "
+                "model trained on whole conversations would be asked another question. Use a template that only adds."
+            )
+        return asked[-1]
+
     def _marks(self, messages: Sequence[Message], *, asks: bool) -> list[str]:
         """Return what the template puts before, between and after the texts: one mark more than messages."""
-        placed = [
-            {"role": self.roles[message.role], "content": f"\ue000{number}\ue001"}
-            for number, message in enumerate(messages)
-        ]
-        rendered = self.tokenizer.apply_chat_template(placed, tokenize=False, add_generation_prompt=asks)
-        parts = _PLACEHOLDER.split(rendered)
-        if [int(number) for number in parts[1::2]] != list(range(len(messages))):
-            raise InvalidSetting(
-                f"The chat template shows the messages {parts[1::2]} of {len(messages)}; expected each once, in order."
-            )
-        return parts[0::2]
+        texts = [f"\ue000{number}\ue001" for number in range(len(messages))]
+        # Templates of vision-language models look for the parts of a message, and show no plain text.
+        in_parts = [[{"type": "text", "text": text}] for text in texts]
+        for contents in (texts, in_parts):
+            placed = [
+                {"role": self.roles[message.role], "content": content}
+                for message, content in zip(messages, contents, strict=True)
+            ]
+            try:
+                rendered = self.tokenizer.apply_chat_template(placed, tokenize=False, add_generation_prompt=asks)
+            except (TemplateError, TypeError) as error:
+                roles = ", ".join(message["role"] for message in placed)
+                raise InvalidSetting(f"The chat template takes no messages of {roles}: {error}") from error
+            parts = _PLACEHOLDER.split(rendered)
+            if [int(number) for number in parts[1::2]] == list(range(len(messages))) and "'type':" not in rendered:
+                return parts[0::2]
+        raise InvalidSetting(
+            f"The chat template shows the messages {parts[1::2]} of {len(messages)}; expected each once, in order."
+        )
 
     def _after_end(self, mark: str) -> str:
         if not mark.startswith(self._end_text):

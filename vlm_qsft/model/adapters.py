@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transformers import PreTrainedModel
 
-from vlm_qsft.errors import MissingDependency
+from vlm_qsft.errors import InvalidSetting, MissingDependency
 
 # What every decoder of our families calls them; alpha = 2 x rank is the usual scale.
 ATTENTION_PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -15,6 +15,7 @@ def add_lora(language_model: PreTrainedModel, rank: int) -> None:
 
     Raises:
         MissingDependency: peft is not installed.
+        InvalidSetting: the model's attention has no projections of these names.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -23,4 +24,10 @@ def add_lora(language_model: PreTrainedModel, rank: int) -> None:
             "LoRA (lora_rank > 0) needs the package peft: pip install 'vlm-qsft[train]'."
         ) from error
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ATTENTION_PROJECTIONS)
-    inject_adapter_in_model(config, language_model)
+    try:
+        inject_adapter_in_model(config, language_model)
+    except ValueError as error:
+        raise InvalidSetting(
+            f"LoRA goes to {', '.join(ATTENTION_PROJECTIONS)}; {type(language_model).__name__} has none of them. "
+            "Train it whole (lora_rank 0)."
+        ) from error

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from vlm_qsft.errors import InvalidSetting, MissingDependency
+from vlm_qsft.model.causal_model import causal_model
 from vlm_qsft.model.gguf_file import GgufFile
-from vlm_qsft.model.gguf_llama import llama_from_gguf
 from vlm_qsft.model.gguf_tokenizer import tokenizer_from_gguf
 from vlm_qsft.model.text_tokenizer import load_chat_tokenizer
 
@@ -99,26 +98,6 @@ def load_language_model(
     model = causal_model(found, allow_download=allow_download, dtype=dtype)
     tokenizer = chat_tokenizer(found, allow_download=allow_download)
     return LanguageModel(name, model.to(device), tokenizer, int(model.config.max_position_embeddings))
-
-
-def causal_model(source: GgufFile | str, *, allow_download: bool, dtype: torch.dtype = torch.float32) -> Any:
-    """Return the model of a file, a folder or a hub name in evaluation mode.
-
-    Raises:
-        UnknownName: a GGUF file of another architecture.
-        InvalidSetting: not there or incomplete.
-    """
-    if isinstance(source, GgufFile):
-        return llama_from_gguf(source, dtype=dtype)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, local_files_only=not allow_download
-        )
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [repr(error)])[0]
-        remedy = "Check the name and the network." if allow_download else "Downloads are off (--allow-download)."
-        raise InvalidSetting(f"The language model '{source}' cannot be loaded. {remedy} ({reason})") from error
-    return model.eval()
 
 
 def chat_tokenizer(source: GgufFile | str, *, allow_download: bool) -> Any:

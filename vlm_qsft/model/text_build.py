@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlm_qsft.errors import InvalidSetting
-from vlm_qsft.model.language_model import causal_model, gguf_file
+from vlm_qsft.model.causal_model import causal_model
+from vlm_qsft.model.language_model import gguf_file
+from vlm_qsft.model.text_inputs import TextInputs
 from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
 
 SMALL_MAX_POSITIONS = 4096
 """Tokens of the longest context of the small model; rotary positions cost nothing."""
+LARGEST_GAP = 1e-2
+"""Of log-probabilities, between two ways of reading the same tokens in float32."""
 
 
 def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScorer:
@@ -24,7 +29,7 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
 
     Raises:
         MissingDependency, UnknownName, InvalidSetting: a source that cannot be loaded; see `load_language_model`.
-        InvalidSetting: a source that has fewer words than its tokenizer.
+        InvalidSetting: a source that has fewer words than its tokenizer, or that does not read packed contexts.
     """
     if settings.source is None:
         sizes: dict[str, Any] = {
@@ -38,13 +43,43 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
             "bos_token_id": None,
             "eos_token_id": None,
         }
-        return TextScorer(AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=torch.float32))
+        return TextScorer(LlamaForCausalLM(LlamaConfig(**sizes)))
     found = gguf_file(settings.source) or settings.source
     model = causal_model(found, allow_download=settings.allow_download)
     scorer = TextScorer(model, lora_rank=settings.lora_rank)
+    _check_reading(scorer, settings.source)
     if scorer.spec.n_bins < n_words:
         raise InvalidSetting(
             f"The language model '{settings.source}' knows {scorer.spec.n_bins} tokens, its tokenizer makes {n_words}: "
             "the two do not belong together."
         )
     return scorer
+
+
+@torch.no_grad()
+def _check_reading(scorer: TextScorer, source: str) -> None:
+    """Check that two contexts in one row are read as the model reads each of them alone.
+
+    Raises:
+        InvalidSetting: not so; a model with a memory of its own kind, with other masks, or with more behind its head.
+    """
+    first, second = ([token % scorer.spec.n_bins for token in tokens] for tokens in ([3, 1, 4, 1, 5], [2, 7, 1, 8]))
+    rows = torch.tensor([[*first, *second]])
+    positions = torch.tensor([[*range(len(first)), *range(len(second))]])
+    contexts = torch.tensor([[0] * len(first) + [1] * len(second)])
+    ends = torch.tensor([len(first) - 1, len(first) + len(second) - 1])
+    inputs = TextInputs(rows, contexts, positions, torch.zeros_like(ends), ends)
+    differs = f"The language model '{source}' does not read several contexts in one row as it reads them alone"
+    try:
+        read = scorer.eval().logits(inputs, torch.zeros(2, 1, dtype=torch.int64))[:, 0, :-1]
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise InvalidSetting(f"{differs} ({error}).") from error
+    alone = torch.stack([_last_logits(scorer, tokens) for tokens in (first, second)])
+    gap = float((read.log_softmax(-1) - alone.log_softmax(-1)).abs().max())
+    if not gap < LARGEST_GAP:
+        raise InvalidSetting(f"{differs}: log-probabilities differ by {gap:.3g}. Use another architecture.")
+
+
+def _last_logits(scorer: TextScorer, tokens: list[int]) -> Tensor:
+    token_ids = torch.tensor([tokens])
+    return scorer.model(input_ids=token_ids, attention_mask=torch.ones_like(token_ids)).logits[0, -1].float()

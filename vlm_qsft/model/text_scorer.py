@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PretrainedConfig
-from transformers.initialization import no_init_weights
+from transformers import AutoConfig, DynamicCache
 
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import CheckpointError, ShapeMismatch
 from vlm_qsft.model.adapters import add_lora
+from vlm_qsft.model.causal_model import causal_model_from_config
 from vlm_qsft.model.loading import SCORER_NAME, TEXT_FAMILY, read_scorer_record
 from vlm_qsft.model.scorer import DecodeState, TokenScorer, TokenSpec
 from vlm_qsft.model.text_inputs import TextInputs, visible
@@ -60,7 +60,7 @@ class TextScorer(TokenScorer[TextInputs]):
         """Wrap a causal language model.
 
         Args:
-            model: of transformers, with its language-model head.
+            model: of transformers, with its language-model head; of a vision-language model the pictures stay unused.
             lora_rank: adapters to add; 0 for none.
         """
         super().__init__()
@@ -68,13 +68,15 @@ class TextScorer(TokenScorer[TextInputs]):
         self.spec = TokenSpec(n_bins=model.get_output_embeddings().weight.shape[0], n_tokens=1, family=TEXT_FAMILY)
         if lora_rank:
             model.requires_grad_(False)
-            add_lora(model, lora_rank)
+            add_lora(model.get_decoder(), lora_rank)
         self.dummy = nn.Linear(model.config.get_text_config().hidden_size, 1)
 
     @property
     def max_positions(self) -> int:
-        """Tokens of the longest context."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
+        """Tokens of the longest context. Where a layer sees a window of it only, the window: ours sees all it reads."""
+        text = self.model.config.get_text_config()
+        window = getattr(text, "sliding_window", None)
+        return int(text.max_position_embeddings if window is None else min(window, text.max_position_embeddings))
 
     @torch.no_grad()
     def reset_dummy(self, probability: float = 0.95) -> None:
@@ -168,6 +170,9 @@ class TextScorer(TokenScorer[TextInputs]):
         head = self.model.get_output_embeddings()
         with torch.autocast(hidden.device.type, enabled=False):  # the log-ratio of two models needs float32 logits
             words = head(hidden.to(head.weight.dtype)).float()
+            cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+            if cap is not None:
+                words = cap * torch.tanh(words / cap)
             return torch.cat([words, self.dummy(hidden.to(self.dummy.weight.dtype)).float()], 1)
 
     def save_files(self, folder: Path) -> None:
@@ -192,11 +197,3 @@ class TextScorer(TokenScorer[TextInputs]):
         if scorer.spec != spec:
             raise CheckpointError(f"{folder}: scorer.json speaks of {spec}, config.json of {scorer.spec}.")
         return scorer
-
-
-def causal_model_from_config(config: PretrainedConfig) -> Any:
-    """Build the architecture of a configuration with weights that are about to be loaded, in float32."""
-    with no_init_weights():
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.tie_weights()
-    return model
