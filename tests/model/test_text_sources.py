@@ -22,6 +22,8 @@ from transformers import (
 )
 
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.model.causal_model import causal_model
+from vlm_qsft.model.language_model_tokens import LanguageModelTokens
 from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_inputs import TextInputs
@@ -45,6 +47,8 @@ CAUSAL: dict[str, PretrainedConfig] = {
     "gemma2": Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=0.1, sliding_window=64),
     "mistral": MistralConfig(**SIZES, sliding_window=48),
 }
+
+VISION_LANGUAGE = ("idefics3", "smolvlm", "llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
 def saved(config: PretrainedConfig, folder: Path) -> Any:
@@ -87,7 +91,7 @@ def test_a_causal_language_model_in_a_folder_says_what_it_said(name: str, tmp_pa
     assert_says_the_same(from_folder(tmp_path), model)
 
 
-@pytest.mark.parametrize("family", ["idefics3", "smolvlm", "llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", VISION_LANGUAGE)
 def test_the_language_half_of_a_vision_language_model_says_what_it_said(
     family: str, model_folders: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -102,6 +106,22 @@ def test_the_language_half_of_a_vision_language_model_says_what_it_said(
     again = read_scorer_folder(tmp_path / "policy", "cpu").behavior
     assert isinstance(again, TextScorer)
     assert_says_the_same(again, model)
+
+
+@pytest.mark.parametrize("family", VISION_LANGUAGE)
+def test_one_can_talk_with_a_vision_language_model(family: str, model_folders: Callable[[str], Path]) -> None:
+    folder = str(model_folders(family))
+    model = causal_model(folder, allow_download=False)
+    tokens = LanguageModelTokens(model, temperature=0.0, seed=0)
+    heard = [5, 9, 3]
+    for _turn in range(2):
+        tokens.begin(heard)
+        for _answer in range(3):
+            with torch.no_grad():
+                likeliest = int(model(input_ids=torch.tensor([heard])).logits[0, -1].argmax())
+            assert tokens.next()[0] == likeliest
+            heard.append(likeliest)
+        heard.extend([8, 2])
 
 
 def test_a_context_is_no_longer_than_what_every_layer_sees(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def load_language_model(
         name = found
     model = causal_model(found, allow_download=allow_download, dtype=dtype)
     tokenizer = chat_tokenizer(found, allow_download=allow_download)
-    return LanguageModel(name, model.to(device), tokenizer, int(model.config.max_position_embeddings))
+    return LanguageModel(name, model.to(device), tokenizer, int(model.config.get_text_config().max_position_embeddings))
 
 
 def chat_tokenizer(source: GgufFile | str, *, allow_download: bool) -> Any:
