@@ -50,7 +50,7 @@ def checkpoint() -> Callable[..., Checkpoint]:
             q_model=tiny_scorer(tokenizer, seed=2) if q_model else None,
             action_tokenizer=tokenizer,
             schema=SCHEMA,
-            metadata={"train": {"remainder": remainder}},
+            metadata={"train": {"remainder": remainder}, "instructions": sorted(INSTRUCTIONS)},
             identity="0" * 64,
         )
 

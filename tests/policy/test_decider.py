@@ -86,3 +86,23 @@ def test_a_network_that_fails_one_robot_harms_no_other_and_none_of_its_draws(che
 
 def test_nobody_to_decide_for_is_no_work(checkpoint):
     assert Decider(checkpoint(), SETTINGS[0], "cpu").decide_together([]) == []
+
+
+def test_warming_up_decides_and_changes_no_decision(checkpoint, observe, monkeypatch):
+    decider = Decider(checkpoint(), SETTINGS[1], "cpu")
+    before = alone(decider, 0, observe())
+    decisions = []
+    decide = decider.decide
+    monkeypatch.setattr(decider, "decide", lambda question: decisions.append(decide(question)))
+    decider.warm_up()
+    monkeypatch.undo()
+    assert [decision.action.shape for decision in decisions] == [before.action.shape] * 2
+    assert (alone(decider, 0, observe()).action == before.action).all()
+
+
+def test_a_checkpoint_without_instructions_is_left_cold(checkpoint, monkeypatch):
+    loaded = checkpoint()
+    loaded.metadata.pop("instructions")
+    decider = Decider(loaded, SETTINGS[0], "cpu")
+    monkeypatch.setattr(decider, "decide", lambda question: pytest.fail("decided"))
+    decider.warm_up()

@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     extraction = with_flags(chosen_settings(arguments.checkpoint), arguments, POLICY_FLAGS)
     device = resolve_device(arguments.device)
     decider = Decider(load_checkpoint(arguments.checkpoint, device), extraction, device, explain=arguments.explain)
+    decider.warm_up()
     with PolicyServer(
         decider,
         describe_policy(decider, largest_message=settings.largest_message),

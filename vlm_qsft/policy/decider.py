@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
@@ -114,6 +115,20 @@ class Decider:
         else:
             generator.manual_seed(seed)
         return Episode(text, text_mask, generator)
+
+    def warm_up(self) -> None:
+        """Decide twice on black pictures, in an episode of its own.
+
+        The first passes of a process load and choose the kernels of a GPU, for longer than a control loop waits for a
+        decision. A checkpoint that lists no instructions, as older ones, is left cold.
+        """
+        for instruction in self.checkpoint.metadata.get("instructions", ())[:1]:
+            schema, cameras = self.checkpoint.schema, self.checkpoint.spec.cameras
+            black = {name: np.zeros((*schema.cameras[name], 3), np.uint8) for name in cameras}
+            observation = Observation(black, np.zeros(len(schema.state_names), np.float32))
+            question = Question(self.begin(instruction, seed=0), observation)
+            for _pass in range(2):
+                self.decide(question)
 
     def decide(self, question: Question) -> Decision:
         """Decide for one robot.

@@ -34,7 +34,9 @@ def load_policy(
         from vlm_qsft.policy import loading  # torch takes seconds and other policies do not need it
 
         folder = Path(checkpoint).expanduser()
-        return loading.load_policy(folder, loading.chosen_settings(folder), device, explain=explain)
+        loaded = loading.load_policy(folder, loading.chosen_settings(folder), device, explain=explain)
+        loaded.decider.warm_up()
+        return loaded
     made = named_object(policy, "policy")()
     if not isinstance(getattr(made, "interface", None), PolicyInterface):
         raise InvalidSetting(f"The policy '{policy}' says not what it needs: it has no PolicyInterface 'interface'.")
