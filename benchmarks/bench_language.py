@@ -140,7 +140,7 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
 def shortened(settings: TrainSettings, share: float, seed: int) -> TrainSettings:
     """Return the settings of a phase with a share of its steps."""
     steps = max(1, round(share * settings.steps))
-    every = max(10, steps // 3)
+    every = max(10, steps // 10)
     return replace(settings, steps=steps, eval_every=every, save_every=every, seed=seed)
 
 

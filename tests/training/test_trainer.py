@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from vlm_qsft.errors import NotFinite
 from vlm_qsft.training.behavior_trainer import BehaviorTrainer
 from vlm_qsft.training.dataset import FrameDataset, FrameSource
-from vlm_qsft.training.settings import TrainSettings
+from vlm_qsft.training.settings import OPTIMIZERS, TrainSettings
 from vlm_qsft.training.splits import split_frames
 from vlm_qsft.training.step_folder import MARKER, latest_complete, step_folders
 
@@ -116,9 +116,11 @@ def interrupt_at(trainer: BehaviorTrainer, step: int) -> None:
     trainer.report_progress = raise_at_step  # type: ignore[method-assign]
 
 
-def test_a_half_written_checkpoint_is_skipped(tmp_path: Path) -> None:
-    uninterrupted = weights(behavior_trainer(tmp_path / "whole").run())
-    trainer = behavior_trainer(tmp_path / "cut")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_half_written_checkpoint_is_skipped(tmp_path: Path, optimizer: str) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer)
+    uninterrupted = weights(behavior_trainer(tmp_path / "whole", settings).run())
+    trainer = behavior_trainer(tmp_path / "cut", settings)
     interrupt_at(trainer, 12)
     with pytest.raises(InterruptedRunError):
         trainer.run()
@@ -128,7 +130,7 @@ def test_a_half_written_checkpoint_is_skipped(tmp_path: Path) -> None:
         (tmp_path / "cut" / name).mkdir()
     (tmp_path / "cut" / "checkpoint-10" / "model.safetensors").write_bytes(b"half")
     (tmp_path / "cut" / "checkpoint-11" / MARKER).write_text(json.dumps({"model.safetensors": 100}))
-    resumed = weights(behavior_trainer(tmp_path / "cut").run())
+    resumed = weights(behavior_trainer(tmp_path / "cut", settings).run())
     assert_same(uninterrupted, resumed)
     assert lines(tmp_path / "whole") == lines(tmp_path / "cut")
     assert [folder.name for folder in step_folders(tmp_path / "cut")] == ["checkpoint-12"]

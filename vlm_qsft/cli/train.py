@@ -17,9 +17,9 @@ from vlm_qsft.training.settings import BEHAVIOR_ONLY, Q_ONLY, TokenSettings, Tra
 
 PHASES = ("behavior", "q")
 TRAIN_FLAGS = (
-    "steps", "batch_size", "accumulation", "learning_rate", "weight_decay", "warmup_fraction", "eval_every",
-    "save_every", "patience", "method", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support",
-    "priority_share", "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
+    "steps", "batch_size", "accumulation", "learning_rate", "optimizer", "weight_decay", "warmup_fraction",
+    "eval_every", "save_every", "patience", "method", "gamma", "backup", "remainder", "target_update_rate", "n_step",
+    "support", "priority_share", "augmentation", "colour_jitter", "validation_fraction", "seed", "device", "precision",
 )  # fmt: skip
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")

@@ -62,6 +62,11 @@ class TokenScorer[Inputs: ScorerInputs](nn.Module, ABC):
 
     spec: TokenSpec
 
+    @property
+    @abstractmethod
+    def readout(self) -> tuple[nn.Module, ...]:
+        """Return the layers whose outputs are logits."""
+
     def forward(
         self, inputs: Inputs, action_bins: Int64[Tensor, "batch token"]
     ) -> Float32[Tensor, "batch token bin_or_dummy"]:

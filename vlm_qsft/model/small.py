@@ -55,6 +55,11 @@ class SmallVLM(RobotScorer):
             n_tokens=spec.n_tokens, n_bins=spec.n_bins, feature_width=settings.width, layers=settings.layers
         )
 
+    @property
+    def readout(self) -> tuple[nn.Module, ...]:
+        """Return the rows of the decoder."""
+        return (self.decoder.rows,)
+
     def encode_instructions(
         self, instructions: Sequence[str]
     ) -> tuple[Int64[Tensor, "batch text_len"], Bool[Tensor, "batch text_len"]]:

@@ -72,6 +72,11 @@ class TextScorer(TokenScorer[TextInputs]):
         self.dummy = nn.Linear(model.config.get_text_config().hidden_size, 1)
 
     @property
+    def readout(self) -> tuple[nn.Module, ...]:
+        """Return the language-model head and the dummy token's row."""
+        return self.model.get_output_embeddings(), self.dummy
+
+    @property
     def max_positions(self) -> int:
         """Tokens of the longest context. Where a layer sees a window of it only, the window: ours sees all it reads."""
         text = self.model.config.get_text_config()

@@ -104,6 +104,11 @@ class TransformersVLM(RobotScorer):
         nn.init.normal_(self.state_projection.weight, std=float(length) / max(self.spec.state_dim, 1) ** 0.5)
         nn.init.zeros_(self.state_projection.bias)
 
+    @property
+    def readout(self) -> tuple[nn.Module, ...]:
+        """Return the language-model head, and the rows behind it."""
+        return self.model.lm_head, self.rows
+
     def encode_instructions(
         self, instructions: Sequence[str]
     ) -> tuple[Int64[Tensor, "batch text_len"], Bool[Tensor, "batch text_len"]]:

@@ -20,6 +20,7 @@ LARGEST_CHUNK = 1_000  # control steps; a token of the model stands for every di
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BEHAVIOR_ONLY = frozenset({"patience"})
+OPTIMIZERS = ("adamw", "muon")
 METHODS = ("qsft", "monte_carlo", "ilql", "cql")
 Q_ONLY = frozenset(
     {"method", "gamma", "backup", "remainder", "target_update_rate", "n_step", "support", "priority_share"}
@@ -70,7 +71,8 @@ class TrainSettings:
         steps: optimiser steps.
         batch_size: frames of one optimiser step, whatever `accumulation` is.
         learning_rate: its peak; a warm-up leads to it and a cosine from it to 0.
-        weight_decay: of AdamW, on matrices only.
+        optimizer: "adamw", or "muon": Muon for hidden matrices, AdamW for the rest, at the same learning rate.
+        weight_decay: decoupled from the gradient, on matrices only.
         warmup_fraction: share of the steps in which the learning rate rises linearly.
         accumulation: pieces into which a batch is cut so that it fits into memory; changes no result.
         eval_every: optimiser steps between evaluations on held-out episodes.
@@ -100,6 +102,7 @@ class TrainSettings:
     steps: int
     batch_size: int = 128
     learning_rate: float = 6e-4
+    optimizer: str = "adamw"
     weight_decay: float = 1e-2
     warmup_fraction: float = 0.1
     accumulation: int = 1
@@ -127,7 +130,7 @@ class TrainSettings:
 
         Raises:
             InvalidSetting: a number outside its range.
-            UnknownName: a precision or device that does not exist.
+            UnknownName: a method, optimiser, precision or device that does not exist.
         """
         at_least = {
             "steps": 1, "batch_size": 1, "accumulation": 1, "eval_every": 1, "save_every": 1, "patience": 0,
@@ -160,6 +163,8 @@ class TrainSettings:
             )
         if self.method not in METHODS:
             raise UnknownName("method", self.method, METHODS)
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownName("optimizer", self.optimizer, OPTIMIZERS)
         if self.precision not in PRECISIONS:
             raise UnknownName("precision", self.precision, PRECISIONS)
         if self.device not in DEVICES:

@@ -29,6 +29,7 @@ from vlm_qsft.training.batch import TokenBatch
 from vlm_qsft.training.held_out import HeldOut, best_weights_path
 from vlm_qsft.training.metric_means import MetricMeans
 from vlm_qsft.training.metrics_log import MetricsLog
+from vlm_qsft.training.muon import MuonAdamW, hidden_matrices
 from vlm_qsft.training.progress import ProgressListener
 from vlm_qsft.training.sampler import FrameSampler, Priority
 from vlm_qsft.training.settings import Phase, TrainSettings
@@ -155,6 +156,22 @@ class TokenTrainer(Trainer, ABC):
             priority=self.priority(),
         )
         return DataLoader(self.train_frames, batch_sampler=sampler, collate_fn=_as_it_is)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return the optimiser that the settings name; AdamW is Trainer's own."""
+        if self.settings.optimizer == "muon" and self.optimizer is None:
+            scorer = self.accelerator.unwrap_model(self.model)
+            hidden, decaying = hidden_matrices(scorer), set(self.get_decay_parameter_names(scorer))
+            rest = [(name, weights) for name, weights in scorer.named_parameters() if weights.requires_grad]
+            rest = [(name, weights) for name, weights in rest if name not in hidden]
+            self.optimizer = MuonAdamW(
+                list(hidden.values()),
+                [weights for name, weights in rest if name in decaying],
+                [weights for name, weights in rest if name not in decaying],
+                learning_rate=self.settings.learning_rate,
+                weight_decay=self.settings.weight_decay,
+            )
+        return super().create_optimizer(model)
 
     def compute_loss(
         self,
