@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found to work on the mazes, and where to begin on the other tasks; see qsft/README.md.
+    """What was found to work, and for `endgames` where to begin; qsft/README.md has the trials.
 
     Attributes:
         episodes: logged games.
