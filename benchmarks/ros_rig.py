@@ -2,6 +2,7 @@
 
 python benchmarks/ros_rig.py cameras
 python benchmarks/ros_rig.py arm OUT.json      on SIGINT writes when every command came, steady s, and its speed
+python benchmarks/ros_rig.py clock OUT.json    on SIGINT writes when a loop that does nothing woke up, steady s
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ HEIGHT, WIDTH, CAMERA_HZ, JOINT_HZ = 480, 640, 30, 100
 JOINTS = tuple(f"joint_{number}" for number in range(1, 8))
 STEP_S = 0.2
 ARM_PRIORITY = 60
+CLOCK_PERIOD_S = 0.1
 N_PICTURES = 8
 """Made before the start, so that their making is not measured; they differ, or the watchdog takes them for frozen."""
 N_BINS = 64
@@ -107,12 +109,28 @@ class Arm(Node):
         self._positions = list(point.positions)
 
 
+def keep_time(out: Path) -> int:
+    """Wake up once a period and do nothing else: nothing is more punctual on this machine."""
+    woke: list[float] = []
+    due = time.monotonic()
+    try:
+        while True:
+            due += CLOCK_PERIOD_S
+            time.sleep(max(0.0, due - time.monotonic()))
+            woke.append(time.monotonic())
+    except KeyboardInterrupt:
+        out.write_text(json.dumps(woke))
+    return 0
+
+
 def main() -> int:
-    """Run one of the two until it is told to end."""
-    if sys.argv[1] == "arm":
+    """Run one of the three until it is told to end."""
+    if sys.argv[1] != "cameras":
         # The measuring instrument must not be late itself, where this user may ask for that.
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(ARM_PRIORITY))
+    if sys.argv[1] == "clock":
+        return keep_time(Path(sys.argv[2]))
     return run(Cameras if sys.argv[1] == "cameras" else partial(Arm, Path(sys.argv[2])))
 
 

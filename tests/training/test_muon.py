@@ -113,7 +113,7 @@ def test_training_with_muon_moves_every_weight_that_adamw_moves(tmp_path: Path) 
 
 
 def test_an_optimiser_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UnknownName, match="Optimizer .sgd. is not known"):
+    with pytest.raises(UnknownName, match="Optimizer 'sgd' is not known"):
         replace(SETTINGS, optimizer="sgd")
 
 

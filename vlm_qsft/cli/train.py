@@ -58,8 +58,8 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument(
         "--source",
-        help="hub name or folder of a model of transformers, instead of the small one: image-text-to-text for robots, "
-        "causal with a chat template for conversations, also a .gguf file or SmolLM2-135M-Instruct (packaged)",
+        help="hub name or folder of a model of transformers, instead of the small one: image-text-to-text for robots; "
+        "for conversations that or a causal one with a chat template, a .gguf file, SmolLM2-135M-Instruct",
     )
     parser.add_argument("--allow-download", action="store_true", help="fetch --source from the hub")
     parser.add_argument(

@@ -13,11 +13,11 @@ from vlm_qsft.settings_record import settings_from_json
 
 @dataclass(frozen=True)
 class TextModelSettings:
-    """Which causal language model, and how large.
+    """Which language model, and how large.
 
     Attributes:
-        source: a causal language model: a folder of `save_pretrained`, a hub name of transformers, a .gguf file or
-            "SmolLM2-135M-Instruct", the packaged one; None is the small model, trained from the logs alone.
+        source: a causal or vision-language model: a folder of `save_pretrained`, a hub name of transformers, a .gguf
+            file or "SmolLM2-135M-Instruct", the packaged one; None is the small model, trained from the logs alone.
         allow_download: whether a hub name may be fetched.
         width: of the small model, a multiple of head_width; four layers of 128 have 0.8 million parameters.
         layers: of the small model.

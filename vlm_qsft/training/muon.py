@@ -1,8 +1,8 @@
 """Muon for the hidden matrices of a network and AdamW for the rest of it, as one optimiser.
 
-Muon (Jordan et al., 2024) moves a matrix by its momentum made nearly orthogonal; scaled to the size of AdamW's step (Liu
-et al., arXiv 2502.16982) it takes the same learning rate. Tables of embeddings, the rows that give logits, vectors and
-kernels of convolutions are AdamW's, as the authors have it.
+Muon (Jordan et al., 2024) moves a matrix by its momentum made nearly orthogonal; scaled to the size of AdamW's step
+(Liu et al., arXiv 2502.16982) it takes the same learning rate. Tables of embeddings, the rows that give logits, vectors
+and kernels of convolutions are AdamW's, as the authors have it.
 """
 
 from __future__ import annotations
