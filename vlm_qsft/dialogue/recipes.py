@@ -79,9 +79,9 @@ RECIPES = MappingProxyType(
         ),
         "endgames": TextRecipe(
             episodes=5000,
-            model=TextModelSettings(width=128, layers=4),
-            behavior=_phase(1200, 256, 2e-3),
-            q=_phase(1000, 256, 2e-3, gamma=0.95, backup="monte_carlo", priority_share=0.0),
+            model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
+            behavior=_phase(4000, 128, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
+            q=_phase(1500, 128, 1e-3, gamma=0.95, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
             policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=32.0, support=0.3),
         ),
     }
