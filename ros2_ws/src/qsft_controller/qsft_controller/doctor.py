@@ -45,7 +45,10 @@ from vlm_qsft.types import Policy
 
 NODE = "qsft_doctor"
 DISCOVERY_S = 3.0
-"""Discovery takes up to 2.7 s; only then does listening begin."""
+"""Discovery takes up to 2.7 s; only then is known what to subscribe."""
+CONNECTION_S = 8.0
+"""A new subscription finds its publishers at once or, on a busy machine, after seconds: listening waits so long for a
+first message on every topic."""
 
 
 @dataclass
@@ -111,6 +114,10 @@ class Doctor(Node):
                 self._subscribe(camera.topic, camera.type_name, partial(self._note_picture, camera.name))
         if expected.pose is not None and self._type_of(expected.pose) == POSE:
             self._subscribe(expected.pose, POSE, lambda message: None)
+        self._spin(CONNECTION_S, until=lambda: all(heard.arrivals_s for heard in self._heard.values()))
+        for heard in self._heard.values():
+            heard.arrivals_s.clear()
+            heard.ages_s.clear()
         begin_s = time.monotonic()
         self._spin(duration_s)
         end_s = time.monotonic()
@@ -124,9 +131,9 @@ class Doctor(Node):
             return ExpectedCamera(name, compressed, "sensor_msgs/msg/CompressedImage", max_age_s, sizes.get(name))
         return ExpectedCamera(name, self.resolve_topic_name(topic), "sensor_msgs/msg/Image", max_age_s, sizes.get(name))
 
-    def _spin(self, duration_s: float) -> None:
+    def _spin(self, duration_s: float, until: Callable[[], bool] = lambda: False) -> None:
         end_s = time.monotonic() + duration_s
-        while (left_s := end_s - time.monotonic()) > 0:
+        while (left_s := end_s - time.monotonic()) > 0 and not until():
             rclpy.spin_once(self, timeout_sec=left_s)
 
     def _type_of(self, topic: str) -> str:
