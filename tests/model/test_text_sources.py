@@ -8,18 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    BertConfig,
-    Gemma2Config,
-    GPT2Config,
-    LlamaConfig,
-    MambaConfig,
-    MistralConfig,
-    PretrainedConfig,
-    T5Config,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.causal_model import causal_model
@@ -41,11 +30,11 @@ SIZES: dict[str, Any] = {
     "pad_token_id": 0,
 }
 CAUSAL: dict[str, PretrainedConfig] = {
-    "llama, tied": LlamaConfig(**SIZES, tie_word_embeddings=True),
-    "gpt2": GPT2Config(vocab_size=N_WORDS, n_embd=16, n_layer=2, n_head=2),
-    # A cap this low would be missed; random weights come nowhere near the cap of the published models.
-    "gemma2": Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=0.1, sliding_window=64),
-    "mistral": MistralConfig(**SIZES, sliding_window=48),
+    "llama, tied": AutoConfig.for_model("llama", **SIZES, tie_word_embeddings=True),
+    "gpt2": AutoConfig.for_model("gpt2", vocab_size=N_WORDS, n_embd=16, n_layer=2, n_head=2),
+    # Without so low a cap nobody would see whether it is there: random weights give small logits.
+    "gemma2": AutoConfig.for_model("gemma2", **SIZES, head_dim=8, final_logit_softcapping=0.1, sliding_window=64),
+    "mistral": AutoConfig.for_model("mistral", **SIZES, sliding_window=48),
 }
 
 VISION_LANGUAGE = ("idefics3", "smolvlm", "llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -140,7 +129,7 @@ def test_what_belongs_to_another_tokenizer_or_is_not_there_is_refused(tmp_path: 
 
 
 def test_a_model_that_continues_no_texts_is_refused(tmp_path: Path) -> None:
-    T5Config(vocab_size=N_WORDS).to_json_file(tmp_path / "config.json")
+    AutoConfig.for_model("t5", vocab_size=N_WORDS).to_json_file(tmp_path / "config.json")
     with pytest.raises(InvalidSetting, match="a model of type 't5' does not continue texts"):
         from_folder(tmp_path)
 
@@ -148,8 +137,8 @@ def test_a_model_that_continues_no_texts_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        MambaConfig(vocab_size=N_WORDS, hidden_size=16, num_hidden_layers=1, state_size=4),
-        BertConfig(vocab_size=N_WORDS, hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
+        AutoConfig.for_model("mamba", vocab_size=N_WORDS, hidden_size=16, num_hidden_layers=1, state_size=4),
+        AutoConfig.for_model("bert", vocab_size=N_WORDS, hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
     ],
     ids=["a memory of its own kind", "sees what comes later"],
 )
