@@ -171,10 +171,17 @@ class OperatedTable:
             return command
 
     def drive(self, over: Event) -> None:
-        """Let time pass as fast as on the wall until `over` is set; the controller's time counts control periods."""
+        """Let time pass as fast as on the wall until `over` is set; the controller's time counts control periods.
+
+        Where the simulator fails the robot is stopped and says so: whoever talks with it must not wait for nothing.
+        """
         begin_s, periods = time.monotonic(), 0
         while not over.is_set():
-            self.step()
+            try:
+                self.step()
+            except Exception as error:
+                self.emergency_stop(f"The simulator has failed: {str(error) or type(error).__name__}.")
+                raise
             periods += 1
             ahead_s = begin_s + periods * PERIOD_S - time.monotonic()
             if ahead_s < -1.0:  # a machine that cannot keep up shows slow motion, and never hurries afterwards

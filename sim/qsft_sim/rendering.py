@@ -106,7 +106,7 @@ def make_renderer(model: mujoco.MjModel, size: tuple[int, int], *, back_end: str
 
 
 class OpenGLRenderer:
-    """Draws with OpenGL into memory; one context per renderer, to be used by the thread that made it."""
+    """Draws with OpenGL into memory; one context per renderer, for any thread but one at a time."""
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int], name: str) -> None:
         self._model = model
@@ -123,6 +123,8 @@ class OpenGLRenderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._rectangle = mujoco.MjrRect(0, 0, self._width, self._height)
         self._pixels = np.empty((self._height, self._width, 3), np.uint8)
+        _release(name)
+        self._name = name
         # MuJoCo ends EGL at exit, in a handler registered before this one: contexts must be freed first.
         atexit.register(_close_if_alive, weakref.ref(self))
 
@@ -135,6 +137,7 @@ class OpenGLRenderer:
         )
         mujoco.mjr_render(self._rectangle, self._scene, self._drawing)
         mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._drawing)
+        _release(self._name)
         # OpenGL's first row is the lowest.
         return self._pixels[::-1].copy()
 
@@ -151,6 +154,15 @@ def _close_if_alive(renderer: weakref.ref[OpenGLRenderer]) -> None:
     alive = renderer()
     if alive is not None:
         alive.close()
+
+
+def _release(name: str) -> None:
+    """Leave no context current in this thread: EGL gives one that is to no other thread."""
+    if name == "egl":
+        from mujoco.egl import EGL_DISPLAY
+        from OpenGL import EGL
+
+        EGL.eglMakeCurrent(EGL_DISPLAY, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
 
 
 def _make_context(name: str, width: int, height: int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from vlm_qsft.control import ControllerState, FaultKind
 from vlm_qsft.errors import CommandRefused
 
 
-def environment(*, action_dim: int = 5) -> TabletopEnvironment:
+def environment(*, action_dim: int = 5, back_end: str = "rays") -> TabletopEnvironment:
     return TabletopEnvironment(
-        EnvironmentSettings(cameras=("front",), image_size=(16, 16), action_dim=action_dim, back_end="rays")
+        EnvironmentSettings(cameras=("front",), image_size=(16, 16), action_dim=action_dim, back_end=back_end)
     )
 
 
@@ -99,20 +100,45 @@ def test_things_that_were_moved_before_do_not_count_against_the_next_instruction
     assert carried_out(table, steps=5) <= 5
 
 
-def test_time_passes_in_its_own_thread_and_holding_does_not_wait() -> None:
-    world = environment()
+@pytest.mark.parametrize("back_end", ["auto", "rays"])
+def test_time_passes_in_its_own_thread_and_holding_does_not_wait(back_end: str) -> None:
+    world = environment(back_end=back_end)
     table = OperatedTable(world, Demonstrator("expert"), task="pick")
     over = threading.Event()
     driving = threading.Thread(target=table.drive, args=(over,))
     driving.start()
     try:
         table.instruct(world.instruction)
+        deadline_s = time.monotonic() + 60.0
+        while not table.status().values and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        assert table.status().values  # it has moved, and looked again
+        table.new_scene()  # from this thread, as an operator does
         table.hold("At once.")
         assert table.status().state is ControllerState.HOLDING
         assert set(table.pictures()) == {"front"}
     finally:
         over.set()
         driving.join()
+        world.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_simulator_that_fails_stops_the_robot_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = environment()
+    table = OperatedTable(world, Demonstrator("expert"), task="pick")
+
+    def fail(action: np.ndarray) -> None:
+        raise RuntimeError("no context")
+
+    monkeypatch.setattr(world, "step", fail)
+    driving = threading.Thread(target=table.drive, args=(threading.Event(),))
+    driving.start()
+    driving.join(timeout=60.0)
+    assert not driving.is_alive()
+    status = table.status()
+    assert status.state is ControllerState.STOPPED
+    assert status.fault is not None and "The simulator has failed: no context." in status.fault.text
 
 
 def test_nobody_to_ask_is_no_value() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -53,6 +54,21 @@ def test_the_target_is_seen_in_its_colour_by_the_front_camera(back_end: str) -> 
         alike = (picture @ direction) / brightness > 0.985
         assert alike.sum() >= 4, thing.description
     environment.close()
+
+
+@pytest.mark.parametrize("back_end", ["auto", "rays"])
+def test_threads_may_draw_in_turn_with_one_renderer_whoever_made_it(back_end: str) -> None:
+    environment = TabletopEnvironment(EnvironmentSettings(cameras=()))
+    environment.reset(seed=3, options={"task": "pick"})
+    renderer = make_renderer(environment.world.model, (32, 32), back_end=back_end)
+    before = renderer.render(environment.world.state, "front")
+    with ThreadPoolExecutor(max_workers=1) as other:
+        there = other.submit(renderer.render, environment.world.state, "front").result()
+        after = renderer.render(environment.world.state, "front")
+        again = other.submit(renderer.render, environment.world.state, "front").result()
+    renderer.close()
+    assert before.max() > 0
+    assert all((picture == before).all() for picture in (there, after, again))
 
 
 def test_pictures_are_upright_and_not_mirrored() -> None:
