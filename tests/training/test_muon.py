@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vlm_qsft.errors import UnknownName
+from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.model.small import SmallVLM
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
@@ -102,6 +103,14 @@ def test_what_is_frozen_stays_frozen() -> None:
     robot = small_scorer()
     robot.requires_grad_(False)
     assert not hidden_matrices(robot)
+
+
+def test_a_model_that_trains_no_linear_layer_is_refused(tmp_path: Path) -> None:
+    trainer = behavior_trainer(tmp_path, replace(SETTINGS, optimizer="muon"))
+    for weights in hidden_matrices(cast(SmallVLM, trainer.model)).values():
+        weights.requires_grad_(False)
+    with pytest.raises(InvalidSetting, match="this model trains none"):
+        trainer.run()
 
 
 def test_training_with_muon_moves_every_weight_that_adamw_moves(tmp_path: Path) -> None:

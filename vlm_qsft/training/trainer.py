@@ -158,12 +158,18 @@ class TokenTrainer(Trainer, ABC):
         return DataLoader(self.train_frames, batch_sampler=sampler, collate_fn=_as_it_is)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return the optimiser that the settings name; AdamW is Trainer's own."""
+        """Return the optimiser that the settings name; AdamW is Trainer's own.
+
+        Raises:
+            InvalidSetting: Muon, for a model without a hidden linear layer, as GPT-2's are made.
+        """
         if self.settings.optimizer == "muon" and self.optimizer is None:
             scorer = self.accelerator.unwrap_model(self.model)
             hidden, decaying = hidden_matrices(scorer), set(self.get_decay_parameter_names(scorer))
-            rest = [(name, weights) for name, weights in scorer.named_parameters() if weights.requires_grad]
-            rest = [(name, weights) for name, weights in rest if name not in hidden]
+            if not hidden:
+                raise InvalidSetting("optimizer 'muon' moves linear layers, and this model trains none: use 'adamw'.")
+            trained = [(name, weights) for name, weights in scorer.named_parameters() if weights.requires_grad]
+            rest = [(name, weights) for name, weights in trained if name not in hidden]
             self.optimizer = MuonAdamW(
                 list(hidden.values()),
                 [weights for name, weights in rest if name in decaying],
