@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rclpy
-from builtin_interfaces.msg import Time
 from controller_process import ControllerProcess
 from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
@@ -18,6 +17,8 @@ from rosgraph_msgs.msg import Clock
 from running_node import RunningNode
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
+
+from qsft_controller.stamps import seconds
 
 CONFIG = Path(__file__).resolve().parents[2] / "ros2_ws/src/qsft_bringup/config"
 FASTEST_AT_REST = 1e-9
@@ -108,11 +109,6 @@ class SimulatorRig:
         self._executor.shutdown(timeout_sec=5)
         self._thread.join(timeout=5)
         self.node.destroy_node()
-
-
-def seconds(stamp: Time) -> float:
-    """Return a stamp in seconds."""
-    return stamp.sec + stamp.nanosec / 1e9
 
 
 def speed(command: JointTrajectory) -> float:

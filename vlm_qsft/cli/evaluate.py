@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.remote_flags import add_remote_flags, remote_settings
-from vlm_qsft.cli.settings_flags import POLICY_FLAGS, with_flags
+from vlm_qsft.cli.settings_flags import POLICY_FLAGS, flag_name, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import DEVICES
@@ -56,7 +56,7 @@ def add_policy_flags(parser: CommandParser) -> None:
     """Add one flag for each setting of the policy."""
     for name in POLICY_FLAGS:
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            flag_name(name),
             dest=name,
             type=str if name == "extraction" else float,
             default=argparse.SUPPRESS,
@@ -164,7 +164,7 @@ def _of_server(arguments: argparse.Namespace, remote: RemoteSettings) -> _Evalua
 
     for name in POLICY_FLAGS:
         if hasattr(arguments, name):
-            raise InvalidSetting(f"--{name.replace('_', '-')} is a setting of the server: give it to `qsft serve`.")
+            raise InvalidSetting(f"{flag_name(name)} is a setting of the server: give it to `qsft serve`.")
     with RemotePolicy(remote) as policy:
         description = policy.description
     interface = description.interface

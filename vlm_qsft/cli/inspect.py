@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vlm_qsft.cli.arguments import CommandParser, place, positive_integer
+from vlm_qsft.cli.settings_flags import flag_name
 from vlm_qsft.errors import InvalidSetting, UnknownName
 
 SUBJECTS = ("tokens", "episode", "checkpoint")
@@ -93,5 +94,5 @@ def check_arguments(arguments: argparse.Namespace, subject: str) -> None:
     """
     for name, subjects in TAKEN_BY.items():
         if subject not in subjects and getattr(arguments, name) is not None:
-            shown = name if name == "episode" else f"--{name.replace('_', '-')}"
+            shown = name if name == "episode" else flag_name(name)
             raise InvalidSetting(f"`qsft inspect {subject}` takes no {shown}.")

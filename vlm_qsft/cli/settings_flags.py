@@ -24,12 +24,17 @@ def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]
     meanings = attribute_meanings(record)
     for name in names:
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            flag_name(name),
             dest=name,
             type=_argument_type(hints[name], name),
             default=argparse.SUPPRESS,
             help=meanings.get(name, "").replace("%", "%%"),
         )
+
+
+def flag_name(name: str) -> str:
+    """Return what a user types for a field: `--learning-rate` for `learning_rate`."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _argument_type(hint: Any, name: str) -> Callable[[str], Any]:

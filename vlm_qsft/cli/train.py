@@ -7,7 +7,7 @@ import argparse
 from vlm_qsft.cli.arguments import CommandParser, names, one_of, place, ranges
 from vlm_qsft.cli.preset_settings import model_settings, train_settings
 from vlm_qsft.cli.progress import NamedProgress
-from vlm_qsft.cli.settings_flags import add_settings_flags, with_flags
+from vlm_qsft.cli.settings_flags import add_settings_flags, flag_name, with_flags
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.settings import ModelSettings
 from vlm_qsft.model.text_settings import TextModelSettings
@@ -24,7 +24,9 @@ TRAIN_FLAGS = (
 BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_only")
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
 SMALL_MODEL_FLAGS = ("channels", "width", "layers")
-TEXT_FLAGS = ("task", "observed_weight", "head_width", "rope_theta")
+OF_TEXT_MODEL = ("head_width", "rope_theta")
+TEXT_BEHAVIOR_FLAGS = ("observed_weight", *OF_TEXT_MODEL)
+TEXT_FLAGS = ("task", *TEXT_BEHAVIOR_FLAGS)
 MODEL_FLAGS = ("family", *SMALL_MODEL_FLAGS, "lora_rank")
 
 
@@ -79,7 +81,7 @@ def build_parser() -> CommandParser:
     add_settings_flags(parser, TokenSettings, TOKEN_FLAGS)
     add_settings_flags(parser, TrainSettings, TRAIN_FLAGS)
     add_settings_flags(parser, ModelSettings, MODEL_FLAGS)
-    add_settings_flags(parser, TextModelSettings, ("head_width", "rope_theta"))
+    add_settings_flags(parser, TextModelSettings, OF_TEXT_MODEL)
     return parser
 
 
@@ -100,7 +102,9 @@ def run(arguments: argparse.Namespace) -> None:
         return
     of_text = [name for name in TEXT_FLAGS if hasattr(arguments, name)]
     if of_text:
-        raise InvalidSetting(f"{_flag(of_text[0])} belongs to logged conversations; {arguments.data} is no such log.")
+        raise InvalidSetting(
+            f"{flag_name(of_text[0])} belongs to logged conversations; {arguments.data} is no such log."
+        )
     preset = preset_named(getattr(arguments, "preset", "demo"))
     phase = preset.q if arguments.phase == "q" else preset.behavior
     settings = with_flags(train_settings(phase, seed=preset.seed, device="auto"), arguments, TRAIN_FLAGS)
@@ -139,25 +143,20 @@ def check_flags(arguments: argparse.Namespace) -> None:
     if arguments.phase == "q":
         if arguments.behavior is None:
             raise InvalidSetting("`qsft train q` needs --behavior, the checkpoint that `qsft train behavior` wrote.")
-        given = [
-            name for name in (*MODEL_FLAGS, *TOKEN_FLAGS, *BEHAVIOR_ONLY, *TEXT_FLAGS[1:]) if hasattr(arguments, name)
-        ]
+        of_behavior = (*MODEL_FLAGS, *TOKEN_FLAGS, *BEHAVIOR_ONLY, *TEXT_BEHAVIOR_FLAGS)
+        given = [name for name in of_behavior if hasattr(arguments, name)]
         given += [name for name in BEHAVIOR_FLAGS if getattr(arguments, name)]
         if given:
             raise InvalidSetting(
-                f"{_flag(given[0])} belongs to `qsft train behavior`: "
+                f"{flag_name(given[0])} belongs to `qsft train behavior`: "
                 "the likelihood model starts as a copy of the behavior policy."
             )
         return
     given = [name for name in Q_ONLY if hasattr(arguments, name)]
     if arguments.behavior is not None or given:
-        raise InvalidSetting(f"{_flag(min(given, default='behavior'))} belongs to `qsft train q`.")
+        raise InvalidSetting(f"{flag_name(min(given, default='behavior'))} belongs to `qsft train q`.")
     if arguments.source is None and arguments.allow_download:
         raise InvalidSetting("--allow-download needs --source, the model to fetch.")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> ModelSettings:
@@ -170,6 +169,6 @@ def chosen_model(arguments: argparse.Namespace, of_preset: ModelSettings) -> Mod
         return with_flags(of_preset, arguments, MODEL_FLAGS)
     given = [name for name in SMALL_MODEL_FLAGS if hasattr(arguments, name)]
     if given:
-        raise InvalidSetting(f"{_flag(given[0])} belongs to the small model, not to --source.")
+        raise InvalidSetting(f"{flag_name(given[0])} belongs to the small model, not to --source.")
     model = ModelSettings(family="transformers", source=arguments.source, allow_download=arguments.allow_download)
     return with_flags(model, arguments, MODEL_FLAGS)

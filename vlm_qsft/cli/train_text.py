@@ -7,14 +7,14 @@ from pathlib import Path
 
 from vlm_qsft.cli.policy_loading import store_choice
 from vlm_qsft.cli.progress import NamedProgress
-from vlm_qsft.cli.settings_flags import with_flags
+from vlm_qsft.cli.settings_flags import flag_name, with_flags
 from vlm_qsft.dialogue.phases import task_of, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recipes import recipe
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.text_settings import TextModelSettings
 
-TEXT_MODEL_FLAGS = ("width", "layers", "head_width", "rope_theta", "lora_rank")
-SMALL_TEXT_MODEL_FLAGS = TEXT_MODEL_FLAGS[:-1]
+SMALL_TEXT_MODEL_FLAGS = ("width", "layers", "head_width", "rope_theta")
+TEXT_MODEL_FLAGS = (*SMALL_TEXT_MODEL_FLAGS, "lora_rank")
 ROBOT_FLAGS = ("augmentation", "colour_jitter", "n_bins", "strategy", "chunk", "family", "channels", "preset")
 
 
@@ -32,7 +32,7 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
     given = [name for name in ROBOT_FLAGS if hasattr(arguments, name)]
     given += [name for name in ("gripper", "limits") if getattr(arguments, name)]
     if given:
-        raise InvalidSetting(f"--{given[0].replace('_', '-')} belongs to robots; {arguments.data} holds conversations.")
+        raise InvalidSetting(f"{flag_name(given[0])} belongs to robots; {arguments.data} holds conversations.")
     task = task_of(arguments.data, getattr(arguments, "task", None))
     of_task, progress = recipe(task), NamedProgress()
     text_flags = tuple(name for name in train_flags if name not in ROBOT_FLAGS)
@@ -47,7 +47,7 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
     own = TextModelSettings(source=arguments.source, allow_download=arguments.allow_download)
     of_small = [name for name in SMALL_TEXT_MODEL_FLAGS if hasattr(arguments, name)]
     if arguments.source is not None and of_small:
-        raise InvalidSetting(f"--{of_small[0].replace('_', '-')} belongs to the small model, not to --source.")
+        raise InvalidSetting(f"{flag_name(of_small[0])} belongs to the small model, not to --source.")
     model = with_flags(of_task.model if arguments.source is None else own, arguments, TEXT_MODEL_FLAGS)
     return train_text_behavior(
         arguments.data,
