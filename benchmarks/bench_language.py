@@ -131,6 +131,7 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
         "logs": asdict(statistics) | {"episodes": episodes},
         "model": recipe.model.to_json(),
         "observed_weight": recipe.observed_weight,
+        "augmented_copies": recipe.augmented_copies,
         "behavior": shortened(recipe.behavior, scale.steps[task], seed).to_json(),
         "q": shortened(recipe.q, scale.steps[task], seed).to_json(),
         "methods": methods,
@@ -148,7 +149,11 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
     """Return the checkpoint of a method; all but SFT on successes build on the behavior policy of SFT."""
     progress = NamedProgress()
     settings = shortened(recipe.behavior, share, seed)
-    others: dict[str, Any] = {"observed_weight": recipe.observed_weight, "progress": progress}
+    others: dict[str, Any] = {
+        "observed_weight": recipe.observed_weight,
+        "augmented_copies": recipe.augmented_copies,
+        "progress": progress,
+    }
     if method == "SFT on successes":
         out = work / "sft-successes"
         return train_text_behavior(logs, recipe.model, settings, out, weights="successes", **others)

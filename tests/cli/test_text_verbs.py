@@ -85,7 +85,13 @@ def test_flags_that_do_not_fit_a_text_policy_are_refused(
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("--task", "wordle"), ("--observed-weight", "1"), ("--head-width", "16"), ("--rope-theta", "50")],
+    [
+        ("--task", "wordle"),
+        ("--observed-weight", "1"),
+        ("--augmented-copies", "1"),
+        ("--head-width", "16"),
+        ("--rope-theta", "50"),
+    ],
 )
 def test_a_data_set_of_a_robot_takes_no_flag_of_conversations(
     data: Path, flag: str, value: str, capsys: pytest.CaptureFixture[str]
@@ -100,6 +106,8 @@ def test_a_data_set_of_a_robot_takes_no_flag_of_conversations(
     [
         (["--observed-weight", "-1"], "observed_weight must be a number of at least 0; got -1.0"),
         (["--observed-weight", "nan"], "observed_weight must be a number of at least 0"),
+        (["--augmented-copies", "-1"], "augmented_copies must be at least 0; got -1"),
+        (["--task", "maze", "--augmented-copies", "1"], "Games of 'maze' cannot be augmented"),
         (["--head-width", "15"], "head_width must be even"),
         (["--head-width", "0"], "head_width must be at least 2"),
         (["--width", "72", "--head-width", "16"], "width must be a multiple of head_width, 16; got 72"),

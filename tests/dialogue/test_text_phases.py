@@ -106,6 +106,21 @@ def test_what_is_observed_is_learned_where_it_is_weighed(logs: Path, behavior: P
     assert nll[1] < nll[0] - 0.5
 
 
+def test_augmented_copies_are_made_of_training_conversations_alone(logs: Path, behavior: Path, tmp_path: Path) -> None:
+    policy = train_text_behavior(logs, SMALL, SETTINGS, tmp_path / "augmented", augmented_copies=3)
+    logged, made = (load_text_checkpoint(folder, "cpu").metadata for folder in (behavior, policy))
+    assert (logged["episodes"], logged["train_frames"], logged["validation_frames"]) == (40, 32, 8)
+    assert (made["episodes"], made["train_frames"], made["validation_frames"]) == (40 + 3 * 32, 4 * 32, 8)
+    again = train_text_behavior(logs, SMALL, SETTINGS, tmp_path / "again", augmented_copies=3)
+    assert all(
+        torch.equal(weights(policy, "behavior")[name], tensor) for name, tensor in weights(again, "behavior").items()
+    )
+    assert any(
+        not torch.equal(weights(policy, "behavior")[name], tensor)
+        for name, tensor in weights(behavior, "behavior").items()
+    )
+
+
 class Killed(Exception):
     pass
 

@@ -25,7 +25,7 @@ BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_on
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
 SMALL_MODEL_FLAGS = ("channels", "width", "layers")
 OF_TEXT_MODEL = ("head_width", "rope_theta")
-TEXT_BEHAVIOR_FLAGS = ("observed_weight", *OF_TEXT_MODEL)
+TEXT_BEHAVIOR_FLAGS = ("observed_weight", "augmented_copies", *OF_TEXT_MODEL)
 TEXT_FLAGS = ("task", *TEXT_BEHAVIOR_FLAGS)
 MODEL_FLAGS = ("family", *SMALL_MODEL_FLAGS, "lora_rank")
 
@@ -46,6 +46,12 @@ def build_parser() -> CommandParser:
         type=float,
         default=argparse.SUPPRESS,
         help="weight of the loss on what a conversation's policy observes, beside that on what it says",
+    )
+    parser.add_argument(
+        "--augmented-copies",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="further conversations to make of each logged one, where the language task knows how",
     )
     parser.add_argument("--out", type=place, required=True, help="folder of the phase")
     parser.add_argument("--behavior", type=place, help="checkpoint of the behavior policy; for the q phase")

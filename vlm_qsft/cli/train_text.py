@@ -57,5 +57,6 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
         task=task,
         weights="successes" if arguments.successes_only else "all",
         observed_weight=getattr(arguments, "observed_weight", of_task.observed_weight),
+        augmented_copies=getattr(arguments, "augmented_copies", of_task.augmented_copies),
         progress=progress,
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
+from vlm_qsft.data.split import split_episodes
 from vlm_qsft.dialogue.checkpoint import load_text_checkpoint, save_text_checkpoint
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.logs import fingerprint, read_conversations, read_recording
 from vlm_qsft.dialogue.rendering import tokenize
+from vlm_qsft.dialogue.tasks import language_task
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.dialogue.text_table import TextTable, text_table
@@ -45,6 +49,7 @@ def train_text_behavior(
     task: str | None = None,
     weights: Weights = "all",
     observed_weight: float = 0.0,
+    augmented_copies: int = 0,
     progress: ProgressListener | None = None,
 ) -> Path:
     """Train pi_phi by SFT on every action token and return its checkpoint folder, `out/policy`.
@@ -57,11 +62,12 @@ def train_text_behavior(
         task: the language task; None where the logs say it.
         weights: "all" conversations, or the "successes".
         observed_weight: of the mean loss on what was observed beside that on the action tokens; see `TextDataset`.
+        augmented_copies: of each training conversation, by `LanguageTask.augmented`, to train on besides.
         progress: see `ProgressListener`.
 
     Raises:
-        InvalidSetting: `out` was begun with other settings, nothing says which task the logs are of, or the weight is
-            below 0.
+        InvalidSetting: `out` was begun with other settings, nothing says which task the logs are of, it knows no
+            augmentation, or a number is below 0.
         InUse: another process trains in `out`.
         DatasetError: the logs cannot be read.
         StorageError: disk full.
@@ -69,19 +75,31 @@ def train_text_behavior(
     """
     if not (math.isfinite(observed_weight) and observed_weight >= 0):
         raise InvalidSetting(f"observed_weight must be a number of at least 0; got {observed_weight}.")
+    if augmented_copies < 0:
+        raise InvalidSetting(f"augmented_copies must be at least 0; got {augmented_copies}.")
     asked = {
         "phase": "behavior",
         "weights": weights,
         "observed_weight": observed_weight,
+        "augmented_copies": augmented_copies,
         "data": {"fingerprint": fingerprint(logs), "task": task_of(logs, task)},
         "model": model_settings.to_json(),
         "train": train_settings.compared("behavior"),
     }
+    if augmented_copies:  # a task that knows no augmentation is found before anything is written
+        _augmented(asked["data"]["task"], list(islice(read_conversations(logs), 1)), np.arange(1), copies=1, seed=0)
 
     def train(policy: Path) -> None:
         conversations = list(read_conversations(logs))
         text_format = _format(asked["data"]["task"], model_settings, conversations)
-        table = read_text_table(conversations, text_format, horizon=None)
+        recorded_as = np.arange(len(conversations))
+        if augmented_copies:
+            chosen, _ = split_episodes(len(conversations), train_settings.validation_fraction, train_settings.seed)
+            conversations += _augmented(
+                text_format.task, conversations, chosen, copies=augmented_copies, seed=train_settings.seed
+            )
+            recorded_as = np.append(recorded_as, np.tile(chosen, augmented_copies))
+        table = read_text_table(conversations, text_format, horizon=None, recorded_as=recorded_as)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
         scorer = build_text_scorer(model_settings, n_words=text_format.n_words)
@@ -190,9 +208,13 @@ def train_text_q(
 
 
 def read_text_table(
-    conversations: Sequence[Conversation], text_format: TextFormat, *, horizon: int | None
+    conversations: Sequence[Conversation],
+    text_format: TextFormat,
+    *,
+    horizon: int | None,
+    recorded_as: Int64[np.ndarray, " episode"] | None = None,
 ) -> TextTable:
-    """Return the table of logged conversations.
+    """Return the table of conversations; see `text_table`.
 
     Raises:
         DatasetError, ShapeMismatch: see `tokenize`.
@@ -203,7 +225,17 @@ def read_text_table(
         for conversation in conversations
     ]
     successes = np.array([bool(conversation.attributes.get("success")) for conversation in conversations])
-    return text_table(tokenized, successes, text_format.scale, gamma=text_format.gamma, horizon=horizon)
+    return text_table(
+        tokenized, successes, text_format.scale, gamma=text_format.gamma, horizon=horizon, recorded_as=recorded_as
+    )
+
+
+def _augmented(
+    task: str, conversations: Sequence[Conversation], chosen: Int64[np.ndarray, " chosen"], *, copies: int, seed: int
+) -> list[Conversation]:
+    """Return augmented copies of the chosen conversations: all of them once, then all of them again."""
+    played, generator = language_task(task), np.random.default_rng(seed)
+    return [played.augmented(conversations[number], generator) for _ in range(copies) for number in chosen]
 
 
 def task_of(logs: Path, task: str | None) -> str:

@@ -19,6 +19,7 @@ class TextRecipe:
         episodes: logged games.
         model: its size.
         observed_weight: see `TextDataset`.
+        augmented_copies: see `LanguageTask.augmented`.
         behavior: the behavior phase.
         q: the Q phase.
         policy: the extraction.
@@ -30,6 +31,7 @@ class TextRecipe:
     q: TrainSettings
     policy: PolicySettings
     observed_weight: float = 0.0
+    augmented_copies: int = 0
 
 
 def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) -> TrainSettings:
@@ -72,10 +74,11 @@ RECIPES = MappingProxyType(
         "wordle": TextRecipe(
             episodes=20000,
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
-            behavior=_phase(3000, 64, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
+            behavior=_phase(5000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
             q=_phase(2000, 64, 1e-3, gamma=1.0, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
             policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=64.0, support=0.3),
             observed_weight=1.0,
+            augmented_copies=8,
         ),
         "endgames": TextRecipe(
             episodes=5000,

@@ -39,6 +39,7 @@ class TextTable:
         transitions: the rest of each row's transition; `next_frame` is the row that is chosen in the next state. Where
             a recording was cut off nothing is, and it is the first row of the last action text.
         episode_success: whether each conversation accomplished its task.
+        recorded_as: each conversation itself, or the logged one that it was made of by augmentation.
     """
 
     contents: tuple[Int64[np.ndarray, " _"], ...]
@@ -53,16 +54,12 @@ class TextTable:
     next_place: Int64[np.ndarray, " row"]
     transitions: TransitionTable
     episode_success: Bool[np.ndarray, " episode"]
+    recorded_as: Int64[np.ndarray, " episode"]
 
     @property
     def n_episodes(self) -> int:
         """Return the number of conversations."""
         return len(self.episode_success)
-
-    @property
-    def recorded_as(self) -> Int64[np.ndarray, " episode"]:
-        """Return each conversation itself: none is a copy of another."""
-        return np.arange(self.n_episodes)
 
     def frames_of(self, episodes: Int64[np.ndarray, " chosen"]) -> Int64[np.ndarray, " context"]:
         """Return the contexts of these conversations in which something is chosen, ascending."""
@@ -82,6 +79,7 @@ def text_table(
     *,
     gamma: float,
     horizon: int | None,
+    recorded_as: Int64[np.ndarray, " episode"] | None = None,
 ) -> TextTable:
     """Return the table of some conversations.
 
@@ -89,6 +87,7 @@ def text_table(
         successes: whether each accomplished its task.
         gamma: discount per turn.
         horizon: see `token_transitions`.
+        recorded_as: see `TextTable`; None where all were logged.
 
     Raises:
         TargetOutOfRange: with this scale and gamma a return leaves [0, 1].
@@ -133,6 +132,7 @@ def text_table(
         next_place=np.concatenate([rows.next_place for rows in columns]),
         transitions=TransitionTable(**joined, next_frame=np.concatenate([rows.next_row for rows in columns])),
         episode_success=successes,
+        recorded_as=np.arange(len(conversations)) if recorded_as is None else recorded_as,
     )
 
 

@@ -10,11 +10,22 @@ are chosen such that the logs have LMRL-Gym's share of wins and length of games.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tasks.language_task import LanguageTask, LogStatistics, ScoreScale, StepResult
-from vlm_qsft.dialogue.tasks.lone_king import Position, random_position, room_of_black, sign_of_check
+from vlm_qsft.dialogue.tasks.lone_king import (
+    SYMMETRIES,
+    Position,
+    position_from_fen,
+    random_position,
+    room_of_black,
+    sign_of_check,
+)
+from vlm_qsft.errors import DatasetError
 
 ENDINGS = ("Q", "R", "QR", "RR")
 MOVE_LIMIT = 50
@@ -86,6 +97,21 @@ class ChessEndgames(LanguageTask):
         """Return the scale: illegal moves are not in the logs, so no return is below -1."""
         return RewardScale(-1.0, 1.0)
 
+    @classmethod
+    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
+        """Reflect or rotate the board of the whole game; see `Position.mapped`."""
+        symmetry = int(generator.integers(len(SYMMETRIES)))
+        messages, position = [], None
+        for message in conversation.messages:
+            text = message.text.removesuffix(cls.end)[::2]
+            if message.is_action:
+                text = _mapped_move(position, text, symmetry)
+            elif text:
+                position = position_from_fen(text)
+                text = position.mapped(symmetry).fen()
+            messages.append(replace(message, text=spaced(text)))
+        return replace(conversation, messages=tuple(messages))
+
     def _reply(self, position: Position, replies: list[int]) -> int:
         """Return Black's move: a capture, else the square nearest to the middle; sometimes any."""
         captures = [square for square in replies if square in position.white_squares]
@@ -94,6 +120,23 @@ class ChessEndgames(LanguageTask):
         if self._generator.random() < SHARE_RANDOM_BLACK:
             return replies[self._generator.integers(len(replies))]
         return min(replies, key=lambda square: (_distance_to_middle(square), square))
+
+
+def _mapped_move(position: Position | None, name: str, symmetry: int) -> str:
+    """Return the move of a reflected or rotated board.
+
+    Raises:
+        DatasetError: it is no legal move of the position.
+    """
+    after = None if position is None else dict(position.white_moves()).get(name.rstrip("+#"))
+    if position is None or after is None:
+        raise DatasetError(f"{name!r} is no legal move of {position and position.fen()!r}: its board cannot be turned.")
+    sought = after.mapped(symmetry)
+    return next(
+        other + sign_of_check(reached)
+        for other, reached in position.mapped(symmetry).white_moves()
+        if reached.mapped(0) == sought
+    )
 
 
 def _merit(position: Position) -> tuple[float, ...]:

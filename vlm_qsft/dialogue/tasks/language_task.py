@@ -14,6 +14,7 @@ import numpy as np
 
 from vlm_qsft.dialogue.conversation import Attribute, Conversation, Message
 from vlm_qsft.dialogue.reward_scale import RewardScale
+from vlm_qsft.errors import DatasetError, InvalidSetting
 
 RECORDING, TUNING, EVALUATION = 0, 1, 2
 """Purposes of a game's seed: what is recorded, tuned on and evaluated never shares a game."""
@@ -127,6 +128,16 @@ class LanguageTask(ABC):
             InvalidSetting: with this discount there is none.
         """
 
+    @classmethod
+    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
+        """Return another conversation in which what is said is right for the same reasons, to train pi_phi on.
+
+        Raises:
+            InvalidSetting: this task knows of none.
+            DatasetError: the conversation is not of this task.
+        """
+        raise InvalidSetting(f"Games of '{cls.name}' cannot be augmented: train on what was logged.")
+
 
 def game_generator(name: str, purpose: int, game: int, *, seed: int = 0) -> np.random.Generator:
     """Return the generator of a game; the task's CRC-32 enters, so the order in which tasks are listed does not.
@@ -138,6 +149,29 @@ def game_generator(name: str, purpose: int, game: int, *, seed: int = 0) -> np.r
         seed: another one gives other games of the same purpose.
     """
     return np.random.default_rng([purpose, zlib.crc32(name.encode()), game, seed])
+
+
+def with_other_past(conversation: Conversation, generator: np.random.Generator) -> Conversation:
+    """Return a game with some of its turns, in another order: for games in which the past is a set of answers.
+
+    What agrees with all answers agrees with some of them. The last turn of a success stays the last.
+    A failure seems to end after fewer turns: what is said is as right as it was, what it returns is not.
+
+    Args:
+        conversation: an opening, then action texts and one answer to each.
+
+    Raises:
+        DatasetError: it is built otherwise.
+    """
+    opening, *others = conversation.messages
+    turns = list(zip(others[::2], others[1::2], strict=False))
+    if opening.is_action or len(others) % 2 or not all(said.is_action > heard.is_action for said, heard in turns):
+        raise DatasetError("A conversation is no opening followed by action texts and one answer to each.")
+    last = turns[-1:] if conversation.attributes.get("success") else []
+    before = turns[: len(turns) - len(last)]
+    n_kept = int(generator.integers(0 if last else 1, len(before) + 1)) if before else 0
+    kept = [before[number] for number in generator.permutation(len(before))[:n_kept]] + last
+    return replace(conversation, messages=(opening, *(message for turn in kept for message in turn)))
 
 
 def play(

@@ -34,6 +34,16 @@ _RAYS = {kind: [[_ray(square, step) for step in steps] for square in range(64)] 
 KING_MOVES = [frozenset(ray[0] for ray in _RAYS["Q"][square] if ray) for square in range(64)]
 
 
+def _mapped(square: int, symmetry: int) -> int:
+    file, rank = square % 8, square // 8
+    file, rank = (7 - file if symmetry & 1 else file), (7 - rank if symmetry & 2 else rank)
+    return file * 8 + rank if symmetry & 4 else rank * 8 + file
+
+
+SYMMETRIES = tuple(tuple(_mapped(square, symmetry) for square in range(64)) for symmetry in range(8))
+"""Where each square goes under the reflections and rotations of the board; the first leaves all where they are."""
+
+
 def square_name(square: int) -> str:
     """Return `e4`."""
     return f"{FILES[square % 8]}{square // 8 + 1}"
@@ -77,6 +87,16 @@ class Position:
                     empty = 0
             ranks.append(f"{text}{empty or ''}")
         return f"{'/'.join(ranks)} w - - {self.quiet_moves} {self.number}"
+
+    def mapped(self, symmetry: int) -> Position:
+        """Return the position reflected or rotated; without pawns and castling the game is the same one.
+
+        Args:
+            symmetry: index in `SYMMETRIES`.
+        """
+        to = SYMMETRIES[symmetry]
+        pieces = tuple(sorted((kind, to[square]) for kind, square in self.pieces))
+        return replace(self, white_king=to[self.white_king], pieces=pieces, black_king=to[self.black_king])
 
     def attacked(self) -> set[int]:
         """Return the squares that White attacks or protects; the black king hides none behind it."""

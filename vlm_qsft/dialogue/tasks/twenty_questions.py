@@ -19,8 +19,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
-from vlm_qsft.dialogue.tasks.language_task import LanguageTask, LogStatistics, ScoreScale, StepResult
+from vlm_qsft.dialogue.tasks.language_task import (
+    LanguageTask,
+    LogStatistics,
+    ScoreScale,
+    StepResult,
+    with_other_past,
+)
 
 QUESTIONS = 20
 SHARE_THOUGHTFUL = 0.3
@@ -125,3 +132,8 @@ class TwentyQuestions(LanguageTask):
     def reward_scale(cls, gamma: float) -> RewardScale:
         """Return the scale: twenty questions in vain, or the right guess at once."""
         return RewardScale(-float(QUESTIONS), 0.0)
+
+    @classmethod
+    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
+        """Leave some turns out and change their order; see `with_other_past`."""
+        return with_other_past(conversation, generator)

@@ -17,8 +17,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int16
 
+from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
-from vlm_qsft.dialogue.tasks.language_task import LanguageTask, LogStatistics, ScoreScale, StepResult
+from vlm_qsft.dialogue.tasks.language_task import (
+    LanguageTask,
+    LogStatistics,
+    ScoreScale,
+    StepResult,
+    with_other_past,
+)
 
 WORD_LENGTH = 5
 GUESSES = 6
@@ -117,6 +124,11 @@ class Wordle(LanguageTask):
     def reward_scale(cls, gamma: float) -> RewardScale:
         """Return the scale: six wrong guesses, or the right one at once."""
         return RewardScale(-float(GUESSES), 0.0)
+
+    @classmethod
+    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
+        """Leave some turns out and change their order; see `with_other_past`."""
+        return with_other_past(conversation, generator)
 
 
 def guess_text(word: str) -> str:
