@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from vlm_qsft.dialogue import ChatRenderer, Conversation, Message, prompt_tokens
 from vlm_qsft.dialogue.chat import ModelChat
+from vlm_qsft.model.gguf_file import GgufFile
 from vlm_qsft.model.language_model import (
     INSTALL_PACKAGE,
     LanguageModel,
-    gguf_file,
     load_language_model,
+    model_source,
     packaged_model_path,
 )
 from vlm_qsft.model.language_model_tokens import LanguageModelTokens
@@ -54,9 +55,9 @@ def test_what_the_package_brings_is_read_whole(packaged: LanguageModel, tokenize
 
 
 def test_its_name_is_a_source_to_train_from(packaged: LanguageModel) -> None:
-    found = gguf_file("SmolLM2-135M-Instruct")
-    assert found is not None and found.path == packaged_model_path()
-    assert gguf_file("SmolLM2-360M-Instruct") is None
+    found = model_source("SmolLM2-135M-Instruct")
+    assert isinstance(found, GgufFile) and found.path == packaged_model_path()
+    assert model_source("SmolLM2-360M-Instruct") == "SmolLM2-360M-Instruct"
 
 
 @settings(max_examples=200, deadline=None)

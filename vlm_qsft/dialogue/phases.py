@@ -21,7 +21,7 @@ from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.dialogue.text_table import TextTable, text_table
 from vlm_qsft.errors import CheckpointError, InvalidSetting
-from vlm_qsft.model.language_model import chat_tokenizer, gguf_file
+from vlm_qsft.model.language_model import chat_tokenizer, model_source
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_settings import TextModelSettings
@@ -257,5 +257,4 @@ def _format(task: str, model: TextModelSettings, conversations: Sequence[Convers
     """Return the format of a small model, made of the logs, or that of a language model, which brings its own."""
     if model.source is None:
         return TextFormat.fit(task, conversations)
-    found = gguf_file(model.source) or model.source
-    return TextFormat.of_chat(task, chat_tokenizer(found, allow_download=model.allow_download))
+    return TextFormat.of_chat(task, chat_tokenizer(model_source(model.source), allow_download=model.allow_download))

@@ -55,8 +55,8 @@ def packaged_model_path() -> Path:
     )
 
 
-def gguf_file(source: str | None) -> GgufFile | None:
-    """Return the file that a source names; None where transformers finds the source.
+def model_source(source: str | None) -> GgufFile | str:
+    """Return the GGUF file that a source names, or the source itself, for transformers to find.
 
     Args:
         source: see `load_language_model`.
@@ -65,9 +65,9 @@ def gguf_file(source: str | None) -> GgufFile | None:
         MissingDependency: no packaged model is installed.
         InvalidSetting: no such file, or no GGUF file.
     """
-    if source in (None, PACKAGED_NAME):
+    if source is None or source == PACKAGED_NAME:
         return GgufFile(packaged_model_path())
-    return GgufFile(Path(source)) if source.endswith(".gguf") else None
+    return GgufFile(Path(source)) if source.endswith(".gguf") else source
 
 
 def load_language_model(
@@ -90,7 +90,7 @@ def load_language_model(
         UnknownName: a GGUF file of another architecture or kind of tokenizer.
         InvalidSetting: not there, incomplete, or without a chat template.
     """
-    found = gguf_file(source) or str(source)
+    found = model_source(source)
     if isinstance(found, GgufFile):
         name = PACKAGED_NAME if source is None else str(found.value("general.name"))
     else:

@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.causal_model import causal_model
-from vlm_qsft.model.language_model import gguf_file
+from vlm_qsft.model.language_model import model_source
 from vlm_qsft.model.text_inputs import TextInputs
 from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
@@ -44,7 +44,7 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
             "eos_token_id": None,
         }
         return TextScorer(LlamaForCausalLM(LlamaConfig(**sizes)))
-    found = gguf_file(settings.source) or settings.source
+    found = model_source(settings.source)
     model = causal_model(found, allow_download=settings.allow_download)
     scorer = TextScorer(model, lora_rank=settings.lora_rank)
     _check_reading(scorer, settings.source)
