@@ -44,12 +44,14 @@ PUBLISHED = {
 }
 """Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models."""
 
-SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.0))
+SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.25, 0.0))
 Q_SETTINGS = (
     PolicySettings("ratio", 1.0, 8.0),
     PolicySettings("ratio", 1.0, 64.0),
     PolicySettings("ratio", 1.0, 300.0),
     PolicySettings("ratio", 0.5, 32.0),
+    PolicySettings("ratio", 0.1, 16.0, support=0.6),
+    PolicySettings("ratio", 0.05, 32.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
 )
 SINGLE_SETTINGS = (PolicySettings("single", 0.5, 0.0),)

@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found to work, and for `endgames` where to begin; qsft/README.md has the trials.
+    """What was found to work, and for `wordle` and `endgames` where to go on; qsft/README.md has the trials.
 
     Attributes:
         episodes: logged games.
@@ -74,10 +74,10 @@ RECIPES = MappingProxyType(
         "wordle": TextRecipe(
             episodes=20000,
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
-            behavior=_phase(5000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
-            q=_phase(2000, 64, 1e-3, gamma=1.0, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
-            policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=64.0, support=0.3),
-            observed_weight=1.0,
+            behavior=_phase(15000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
+            q=_phase(800, 64, 1e-3, gamma=1.0, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
+            policy=PolicySettings("ratio", temperature=0.05, inverse_temperature=32.0, support=0.6),
+            observed_weight=2.0,
             augmented_copies=8,
         ),
         "endgames": TextRecipe(

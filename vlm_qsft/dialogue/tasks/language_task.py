@@ -169,7 +169,8 @@ def with_other_past(conversation: Conversation, generator: np.random.Generator) 
         raise DatasetError("A conversation is no opening followed by action texts and one answer to each.")
     last = turns[-1:] if conversation.attributes.get("success") else []
     before = turns[: len(turns) - len(last)]
-    n_kept = int(generator.integers(0 if last else 1, len(before) + 1)) if before else 0
+    # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
+    n_kept = int(generator.integers(0 if last else 1, len(before) + 1, size=2).max()) if before else 0
     kept = [before[number] for number in generator.permutation(len(before))[:n_kept]] + last
     return replace(conversation, messages=(opening, *(message for turn in kept for message in turn)))
 
