@@ -3,9 +3,10 @@
     python benchmarks/bench_language.py --out runs/bench/language.json
     python benchmarks/bench_language.py --scale full --task wordle --out runs/bench/wordle.json
 
-Reduced, all tasks take half an hour on two idle cores; full, Wordle alone takes hours. Interrupted, the same command
-continues: logs, phases and evaluations lie below `--work`. Every method has its extraction tuned on the same games of
-their own, then plays the evaluation games. Scores are normalised as LMRL-Gym does, and stand next to the published.
+Reduced is meant for half an hour on two idle cores, which was not measured; full, Wordle alone takes hours.
+Interrupted, the same command continues: logs, phases and evaluations lie below `--work`. Every method has its
+extraction tuned on the same games of their own, then plays the evaluation games. Scores are normalised as LMRL-Gym
+does, and stand next to the published.
 """
 
 from __future__ import annotations

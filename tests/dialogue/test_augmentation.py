@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,9 @@ def word_of(said: Message) -> str:
 def test_every_order_and_every_part_of_a_past_is_drawn() -> None:
     opening = Message("environment", "Questions:\n")
     said = [(Message("assistant", f"{number}\n", -1.0), Message("environment", "No.\n")) for number in range(3)]
-    conversation = Conversation((opening, *(message for turn in said for message in turn)), terminated=True)
+    conversation = Conversation(
+        (opening, *(message for turn in said for message in turn)), True, attributes={"success": False}
+    )
     generator = np.random.default_rng(0)
     drawn = {
         "".join(message.text.strip() for message in with_other_past(conversation, generator).actions)
@@ -67,9 +70,19 @@ def test_every_order_and_every_part_of_a_past_is_drawn() -> None:
     assert drawn == {"0", "1", "2", "01", "02", "10", "12", "20", "21", "012", "021", "102", "120", "201", "210"}
 
 
+def test_the_last_turn_of_a_log_that_does_not_say_how_it_ended_stays_the_last() -> None:
+    conversation = replace(logged("wordle", 3), attributes={})
+    assert len(conversation.actions) > 2
+    generator = np.random.default_rng(0)
+    made = [with_other_past(conversation, generator) for _ in range(50)]
+    assert {one.actions[-1] for one in made} == {conversation.actions[-1]}
+    assert len({one.messages for one in made}) > 2
+
+
 @pytest.mark.parametrize(
     "messages",
     [
+        (),
         (Message("assistant", "1\n"), Message("environment", "No.\n")),
         (Message("environment", "Questions:\n"), Message("assistant", "1\n")),
         (Message("environment", "Questions:\n"), Message("environment", "No.\n"), Message("assistant", "1\n")),
@@ -113,7 +126,7 @@ def test_a_move_that_is_none_cannot_be_turned() -> None:
     messages = (Message("environment", spaced("7k/8/6K1/8/8/8/8/1Q6 w - - 0 1")), Message("assistant", spaced("Qa9")))
     with pytest.raises(DatasetError, match="'Qa9' is no legal move"):
         ChessEndgames.augmented(Conversation(messages), np.random.default_rng(0))
-    with pytest.raises(DatasetError, match="is no legal move of None"):
+    with pytest.raises(DatasetError, match="No position stands before the move 'Qa9'"):
         ChessEndgames.augmented(Conversation(messages[1:]), np.random.default_rng(0))
 
 

@@ -79,7 +79,19 @@ def test_the_room_of_a_king_behind_a_rook_is_its_side_of_the_board() -> None:
 
 
 @pytest.mark.parametrize(
-    "fen", ["", "8/8/8/8/8/8/8/8 w - - 0 1", "7k/8/8/8/8/8/8/K6P w - - 0 1", "7k/8/8/8/8/8/8/K6Q b - - 0 1"]
+    "fen",
+    [
+        "",
+        "8/8/8/8/8/8/8/8 w - - 0 1",
+        "7k/8/8/8/8/8/8/K6P w - - 0 1",
+        "7k/8/8/8/8/8/8/K6Q b - - 0 1",
+        "8R/8/8/5k2/8/2Q5/1K5R/8 w - - 3 4",  # nine files
+        "8//8/5k2/8/2Q5/1K5R/8 w - - 3 4",
+        "8/8/8/5k2/8/2Q5/1K5²R/8 w - - 3 4",
+        "8/8/8/5k2/8/2Q5/1K5R/8 w - - x 4",
+        "8/8/8/5k2/8/2Q5/1K5R/8 w KQ - 3 4",
+        "8/8/8/5k2/8/2Q5/1K5R/8",
+    ],
 )
 def test_another_kind_of_position_is_refused(fen: str) -> None:
     with pytest.raises(DatasetError):

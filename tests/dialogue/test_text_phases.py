@@ -19,7 +19,7 @@ from vlm_qsft.dialogue.logs import read_conversations
 from vlm_qsft.dialogue.phases import read_text_table, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
-from vlm_qsft.errors import CheckpointError, InvalidSetting
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.checkpoint import load_checkpoint
 from vlm_qsft.model.text_inputs import TextInputs
@@ -111,14 +111,18 @@ def test_augmented_copies_are_made_of_training_conversations_alone(logs: Path, b
     logged, made = (load_text_checkpoint(folder, "cpu").metadata for folder in (behavior, policy))
     assert (logged["episodes"], logged["train_frames"], logged["validation_frames"]) == (40, 32, 8)
     assert (made["episodes"], made["train_frames"], made["validation_frames"]) == (40 + 3 * 32, 4 * 32, 8)
-    again = train_text_behavior(logs, SMALL, SETTINGS, tmp_path / "again", augmented_copies=3)
-    assert all(
-        torch.equal(weights(policy, "behavior")[name], tensor) for name, tensor in weights(again, "behavior").items()
-    )
     assert any(
         not torch.equal(weights(policy, "behavior")[name], tensor)
         for name, tensor in weights(behavior, "behavior").items()
     )
+
+
+def test_a_log_that_cannot_be_augmented_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"sequence": [["Wordle:\\n", 0], ["c r a n e\\n", 1]], "reward": [0, 0], "done": true}\n')
+    with pytest.raises(DatasetError, match=r"Conversation 0 of the logs cannot be augmented: .* --augmented-copies 0"):
+        train_text_behavior(log, SMALL, SETTINGS, tmp_path / "out", task="wordle", augmented_copies=1)
+    assert not (tmp_path / "out").exists()
 
 
 class Killed(Exception):
@@ -143,6 +147,16 @@ def test_a_resumed_phase_ends_with_the_weights_of_an_uninterrupted_one(
         train_text_q(logs, behavior, settings, tmp_path / "cut", cache=tmp_path / "cache", progress=killed_at(10))
     resumed = train_text_q(logs, behavior, settings, tmp_path / "cut", cache=tmp_path / "cache")
     first, second = weights(whole, "q_model"), weights(resumed, "q_model")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_resumed_phase_makes_the_same_augmented_copies_again(logs: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, steps=20, save_every=5, eval_every=5)
+    whole = train_text_behavior(logs, SMALL, settings, tmp_path / "whole", augmented_copies=3)
+    with pytest.raises(Killed):
+        train_text_behavior(logs, SMALL, settings, tmp_path / "cut", augmented_copies=3, progress=killed_at(10))
+    resumed = train_text_behavior(logs, SMALL, settings, tmp_path / "cut", augmented_copies=3)
+    first, second = weights(whole, "behavior"), weights(resumed, "behavior")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

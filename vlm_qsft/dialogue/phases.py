@@ -20,7 +20,7 @@ from vlm_qsft.dialogue.tasks import language_task
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.dialogue.text_table import TextTable, text_table
-from vlm_qsft.errors import CheckpointError, InvalidSetting
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
 from vlm_qsft.model.language_model import chat_tokenizer, model_source
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.text_build import build_text_scorer
@@ -233,9 +233,22 @@ def read_text_table(
 def _augmented(
     task: str, conversations: Sequence[Conversation], chosen: Int64[np.ndarray, " chosen"], *, copies: int, seed: int
 ) -> list[Conversation]:
-    """Return augmented copies of the chosen conversations: all of them once, then all of them again."""
+    """Return augmented copies of the chosen conversations: all of them once, then all of them again.
+
+    Raises:
+        InvalidSetting, DatasetError: see `LanguageTask.augmented`; the latter names the conversation.
+    """
     played, generator = language_task(task), np.random.default_rng(seed)
-    return [played.augmented(conversations[number], generator) for _ in range(copies) for number in chosen]
+    made = []
+    for number in np.tile(chosen, copies).tolist():
+        try:
+            made.append(played.augmented(conversations[number], generator))
+        except DatasetError as error:
+            raise DatasetError(
+                f"Conversation {number} of the logs cannot be augmented: {error} With --augmented-copies 0 it is "
+                "trained on as it is."
+            ) from error
+    return made
 
 
 def task_of(logs: Path, task: str | None) -> str:

@@ -128,9 +128,11 @@ def _mapped_move(position: Position | None, name: str, symmetry: int) -> str:
     Raises:
         DatasetError: it is no legal move of the position.
     """
-    after = None if position is None else dict(position.white_moves()).get(name.rstrip("+#"))
-    if position is None or after is None:
-        raise DatasetError(f"{name!r} is no legal move of {position and position.fen()!r}: its board cannot be turned.")
+    if position is None:
+        raise DatasetError(f"No position stands before the move {name!r}.")
+    after = dict(position.white_moves()).get(name.rstrip("+#"))
+    if after is None:
+        raise DatasetError(f"{name!r} is no legal move of {position.fen()!r}.")
     sought = after.mapped(symmetry)
     return next(
         other + sign_of_check(reached)

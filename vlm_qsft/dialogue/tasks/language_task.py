@@ -154,7 +154,8 @@ def game_generator(name: str, purpose: int, game: int, *, seed: int = 0) -> np.r
 def with_other_past(conversation: Conversation, generator: np.random.Generator) -> Conversation:
     """Return a game with some of its turns, in another order: for games in which the past is a set of answers.
 
-    What agrees with all answers agrees with some of them. The last turn of a success stays the last.
+    What agrees with all answers agrees with some of them. The last turn stays the last but in a game that says that it
+    was no success: logs of other origin do not say, and what follows a solution is no game.
     A failure seems to end after fewer turns: what is said is as right as it was, what it returns is not.
 
     Args:
@@ -163,16 +164,16 @@ def with_other_past(conversation: Conversation, generator: np.random.Generator) 
     Raises:
         DatasetError: it is built otherwise.
     """
-    opening, *others = conversation.messages
-    turns = list(zip(others[::2], others[1::2], strict=False))
-    if opening.is_action or len(others) % 2 or not all(said.is_action > heard.is_action for said, heard in turns):
-        raise DatasetError("A conversation is no opening followed by action texts and one answer to each.")
-    last = turns[-1:] if conversation.attributes.get("success") else []
+    messages = conversation.messages
+    if len(messages) % 2 == 0 or any(message.is_action != number % 2 for number, message in enumerate(messages)):
+        raise DatasetError("It is no opening followed by action texts and one answer to each.")
+    turns = list(zip(messages[1::2], messages[2::2], strict=True))
+    last = turns[-1:] if conversation.attributes.get("success", True) else []
     before = turns[: len(turns) - len(last)]
     # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
     n_kept = int(generator.integers(0 if last else 1, len(before) + 1, size=2).max()) if before else 0
     kept = [before[number] for number in generator.permutation(len(before))[:n_kept]] + last
-    return replace(conversation, messages=(opening, *(message for turn in kept for message in turn)))
+    return replace(conversation, messages=(messages[0], *(message for turn in kept for message in turn)))
 
 
 def play(

@@ -188,26 +188,41 @@ def position_from_fen(fen: str) -> Position:
     """Read a position of such an endgame, White to move.
 
     Raises:
-        DatasetError: it is none.
+        DatasetError: it is none, or not written as `Position.fen` writes it.
     """
     fields = fen.split()
-    ranks = fields[0].split("/") if fields else []
-    found: dict[str, list[int]] = {}
-    for rank, text in zip(range(7, -1, -1), ranks, strict=False):
+    if len(fields) > 1 and fields[1] == "b":
+        raise DatasetError(f"It is Black's move in {fen!r}; expected White's.")
+    try:
+        position = _position(fields)
+        is_same = position.fen() == fen
+    except (ValueError, IndexError):
+        is_same = False
+    if not is_same:
+        raise DatasetError(f"{fen!r} is no endgame of a lone black king against queens and rooks.")
+    return position
+
+
+def _position(fields: list[str]) -> Position:
+    """Read the fields of a position without looking for what does not belong there.
+
+    Raises:
+        ValueError, IndexError: it is none.
+    """
+    found: dict[str, list[int]] = {"K": [], "k": []}
+    for rank, text in zip(range(7, -1, -1), fields[0].split("/"), strict=True):
         file = 0
         for sign in text:
             if sign.isdigit():
                 file += int(sign)
-                continue
-            found.setdefault(sign, []).append(rank * 8 + file)
-            file += 1
-    kings = [found.pop("K", []), found.pop("k", [])]
-    if len(fields) != 6 or len(ranks) != 8 or [len(king) for king in kings] != [1, 1] or not set(found) <= {"Q", "R"}:
-        raise DatasetError(f"{fen!r} is no endgame of a lone black king against queens and rooks.")
-    if fields[1] != "w":
-        raise DatasetError(f"It is Black's move in {fen!r}; expected White's.")
+            else:
+                found.setdefault(sign, []).append(rank * 8 + file)
+                file += 1
+    (white_king,), (black_king,) = found.pop("K"), found.pop("k")
     pieces = tuple(sorted((kind, square) for kind, squares in found.items() for square in squares))
-    return Position(kings[0][0], pieces, kings[1][0], int(fields[4]), int(fields[5]))
+    if not set(found) <= set(_STEPS):
+        raise ValueError
+    return Position(white_king, pieces, black_king, int(fields[4]), int(fields[5]))
 
 
 @lru_cache(maxsize=1 << 16)
