@@ -50,12 +50,13 @@ Q_SETTINGS = (
     PolicySettings("ratio", 1.0, 8.0),
     PolicySettings("ratio", 1.0, 64.0),
     PolicySettings("ratio", 1.0, 300.0),
+    PolicySettings("ratio", 1.0, 1000.0),
     PolicySettings("ratio", 0.5, 32.0),
     PolicySettings("ratio", 0.1, 16.0, support=0.6),
     PolicySettings("ratio", 0.05, 32.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
 )
-SINGLE_SETTINGS = (PolicySettings("single", 0.5, 0.0),)
+SINGLE_SETTINGS = (PolicySettings("single", 0.5, 0.0), PolicySettings("single", 0.05, 0.0, support=0.6))
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,15 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
     of_q = shortened(recipe.q, share, seed)
     if method in CRITIC_OF:
         of_q = replace(of_q, method=CRITIC_OF[method])
-    return train_text_q(logs, behavior, of_q, work / of_q.method, cache=work / "cache", progress=progress)
+    return train_text_q(
+        logs,
+        behavior,
+        of_q,
+        work / of_q.method,
+        augmented_copies=recipe.augmented_copies,
+        cache=work / "cache",
+        progress=progress,
+    )
 
 
 def label(settings: PolicySettings) -> str:

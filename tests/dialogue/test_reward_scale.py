@@ -44,3 +44,15 @@ def test_a_move_in_an_endless_maze_earns_nothing_and_the_goal_one() -> None:
 def test_a_scale_without_extent_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="smaller, then a larger"):
         RewardScale(0.0, 0.0)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.floats(0.0, 1.0))
+def test_costs_of_turns_fill_the_scale(n_turns: int, played: int, gamma: float) -> None:
+    played = min(played, n_turns)
+    scale, powers = RewardScale.of_costs(n_turns, gamma), gamma ** np.arange(played)
+    is_last = np.arange(played) == played - 1
+    failed = powers @ scale.scaled(np.full(played, -1.0), gamma=gamma, is_last=is_last)
+    right = scale.scaled(np.append(np.full(played - 1, -1.0), 0.0), gamma=gamma, is_last=is_last)[-1]
+    assert right == pytest.approx(1.0)
+    assert -1e-9 <= failed <= 1.0
+    assert played < n_turns or failed == pytest.approx(0.0, abs=1e-9)

@@ -117,6 +117,20 @@ def test_augmented_copies_are_made_of_training_conversations_alone(logs: Path, b
     )
 
 
+def test_the_q_phase_learns_from_copies_too_and_caches_what_they_say(
+    logs: Path, behavior: Path, tmp_path: Path
+) -> None:
+    counts, settings = [], q_settings(steps=2)
+    for copies in (0, 3):
+        policy = train_text_q(
+            logs, behavior, settings, tmp_path / f"q-{copies}", augmented_copies=copies, cache=tmp_path / "cache"
+        )
+        made = load_text_checkpoint(policy, "cpu").metadata
+        counts.append((made["augmented_copies"], made["train_frames"], made["validation_frames"]))
+    assert counts == [(0, 32, 8), (3, 4 * 32, 8)]
+    assert len(list((tmp_path / "cache").glob("log-pi-*"))) == 2
+
+
 def test_a_log_that_cannot_be_augmented_is_named_before_anything_is_written(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"sequence": [["Wordle:\\n", 0], ["c r a n e\\n", 1]], "reward": [0, 0], "done": true}\n')

@@ -25,8 +25,8 @@ BEHAVIOR_FLAGS = ("source", "allow_download", "gripper", "limits", "successes_on
 TOKEN_FLAGS = ("n_bins", "strategy", "chunk")
 SMALL_MODEL_FLAGS = ("channels", "width", "layers")
 OF_TEXT_MODEL = ("head_width", "rope_theta")
-TEXT_BEHAVIOR_FLAGS = ("observed_weight", "augmented_copies", *OF_TEXT_MODEL)
-TEXT_FLAGS = ("task", *TEXT_BEHAVIOR_FLAGS)
+TEXT_BEHAVIOR_FLAGS = ("observed_weight", *OF_TEXT_MODEL)
+TEXT_FLAGS = ("task", "augmented_copies", *TEXT_BEHAVIOR_FLAGS)
 MODEL_FLAGS = ("family", *SMALL_MODEL_FLAGS, "lora_rank")
 
 

@@ -39,8 +39,16 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
     phase = of_task.q if arguments.phase == "q" else of_task.behavior
     settings = with_flags(phase, arguments, text_flags)
     print(f"Training the {arguments.phase} phase on {task} for {settings.steps} steps.", flush=True)
+    copies = getattr(arguments, "augmented_copies", of_task.augmented_copies)
     if arguments.phase == "q":
-        policy = train_text_q(arguments.data, arguments.behavior, settings, arguments.out, progress=progress)
+        policy = train_text_q(
+            arguments.data,
+            arguments.behavior,
+            settings,
+            arguments.out,
+            augmented_copies=copies,
+            progress=progress,
+        )
         if settings.method == of_task.q.method:
             store_choice(policy, of_task.policy)
         return policy
@@ -57,6 +65,6 @@ def run_text(arguments: argparse.Namespace, train_flags: tuple[str, ...]) -> Pat
         task=task,
         weights="successes" if arguments.successes_only else "all",
         observed_weight=getattr(arguments, "observed_weight", of_task.observed_weight),
-        augmented_copies=getattr(arguments, "augmented_copies", of_task.augmented_copies),
+        augmented_copies=copies,
         progress=progress,
     )

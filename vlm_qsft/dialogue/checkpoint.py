@@ -78,20 +78,30 @@ def is_text_checkpoint(folder: Path) -> bool:
     return FORMAT_NAME in read_manifest(folder).files
 
 
+def read_text_format(folder: Path) -> TextFormat:
+    """Return the format of a checkpoint's conversations, without its networks.
+
+    Raises:
+        CheckpointError: it is no whole checkpoint, or none of text.
+    """
+    if not is_text_checkpoint(folder):
+        raise CheckpointError(f"{folder} is no checkpoint of a text policy: it has no {FORMAT_NAME}.")
+    return TextFormat.read(folder)
+
+
 def load_text_checkpoint(folder: Path, device: torch.device | str) -> TextCheckpoint:
     """Read a checkpoint after comparing every file with the manifest.
 
     Raises:
         CheckpointError: partial, altered, foreign, of another version, or its parts do not fit together.
     """
-    if not is_text_checkpoint(folder):
-        raise CheckpointError(f"{folder} is no checkpoint of a text policy: it has no {FORMAT_NAME}.")
+    text_format = read_text_format(folder)
     scorers = read_scorer_folder(folder, device)
     return TextCheckpoint(
         folder=folder,
         behavior=_of_text(folder, scorers.behavior),
         q_model=_of_text(folder, scorers.q_model),
-        text_format=TextFormat.read(folder),
+        text_format=text_format,
         metadata=scorers.metadata,
         identity=scorers.identity,
     )

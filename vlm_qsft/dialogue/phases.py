@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
-from vlm_qsft.data.split import split_episodes
-from vlm_qsft.dialogue.checkpoint import load_text_checkpoint, save_text_checkpoint
+from vlm_qsft.dialogue.augmentation import check_copies, with_copies
+from vlm_qsft.dialogue.checkpoint import load_text_checkpoint, read_text_format, save_text_checkpoint
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.logs import fingerprint, read_conversations, read_recording
 from vlm_qsft.dialogue.rendering import tokenize
-from vlm_qsft.dialogue.tasks import language_task
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.dialogue.text_table import TextTable, text_table
-from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
+from vlm_qsft.errors import CheckpointError, InvalidSetting
 from vlm_qsft.model.language_model import chat_tokenizer, model_source
 from vlm_qsft.model.manifest import read_manifest
 from vlm_qsft.model.text_build import build_text_scorer
@@ -75,8 +73,6 @@ def train_text_behavior(
     """
     if not (math.isfinite(observed_weight) and observed_weight >= 0):
         raise InvalidSetting(f"observed_weight must be a number of at least 0; got {observed_weight}.")
-    if augmented_copies < 0:
-        raise InvalidSetting(f"augmented_copies must be at least 0; got {augmented_copies}.")
     asked = {
         "phase": "behavior",
         "weights": weights,
@@ -86,20 +82,13 @@ def train_text_behavior(
         "model": model_settings.to_json(),
         "train": train_settings.compared("behavior"),
     }
-    if augmented_copies:  # a task that knows no augmentation is found before anything is written
-        _augmented(asked["data"]["task"], list(islice(read_conversations(logs), 1)), np.arange(1), copies=1, seed=0)
+    check_copies(asked["data"]["task"], next(read_conversations(logs), None), augmented_copies)
 
     def train(policy: Path) -> None:
         conversations = list(read_conversations(logs))
         text_format = _format(asked["data"]["task"], model_settings, conversations)
-        recorded_as = np.arange(len(conversations))
-        if augmented_copies:
-            chosen, _ = split_episodes(len(conversations), train_settings.validation_fraction, train_settings.seed)
-            conversations += _augmented(
-                text_format.task, conversations, chosen, copies=augmented_copies, seed=train_settings.seed
-            )
-            recorded_as = np.append(recorded_as, np.tile(chosen, augmented_copies))
-        table = read_text_table(conversations, text_format, horizon=None, recorded_as=recorded_as)
+        games, recorded_as = with_copies(text_format.task, conversations, train_settings, augmented_copies)
+        table = read_text_table(games, text_format, horizon=None, recorded_as=recorded_as)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
         scorer = build_text_scorer(model_settings, n_words=text_format.n_words)
@@ -134,6 +123,7 @@ def train_text_q(
     train_settings: TrainSettings,
     out: Path,
     *,
+    augmented_copies: int = 0,
     cache: Path | None = None,
     progress: ProgressListener | None = None,
 ) -> Path:
@@ -141,6 +131,7 @@ def train_text_q(
 
     Args:
         behavior: checkpoint folder of `train_text_behavior`; its task and its tokens are used.
+        augmented_copies: see there; what a copy returns is what `LanguageTask.augmented` says.
         cache: folder of what can be computed again; by default `cache` beside `out`.
         others: see `train_text_behavior`.
 
@@ -151,8 +142,10 @@ def train_text_q(
     """
     needs = backup_needs(train_settings, 1)  # a name that does not exist is found before anything is written
     behavior_identity = read_manifest(behavior).identity
+    check_copies(read_text_format(behavior).task, next(read_conversations(logs), None), augmented_copies)
     asked = {
         "phase": "q",
+        "augmented_copies": augmented_copies,
         "data": {"fingerprint": fingerprint(logs)},
         "behavior": {"identity": behavior_identity},
         "train": train_settings.compared("q"),
@@ -168,7 +161,10 @@ def train_text_q(
             )
         text_format = checkpoint.text_format.with_gamma(train_settings.gamma)
         horizon = train_settings.n_step if uses_n_steps(train_settings) else None
-        table = read_text_table(list(read_conversations(logs)), text_format, horizon=horizon)
+        games, recorded_as = with_copies(
+            text_format.task, list(read_conversations(logs)), train_settings, augmented_copies
+        )
+        table = read_text_table(games, text_format, horizon=horizon, recorded_as=recorded_as)
         warn_if_nothing_to_learn(table.returns, table.episode_success, train_settings.gamma)
         splits = split_frames(table, train_settings, weights="all")
         source = TextSource(table)
@@ -177,7 +173,7 @@ def train_text_q(
             source,
             table.transitions if needs_target_network(needs) else None,
             train_settings,
-            (cache or out.parent / "cache") / f"log-pi-{behavior_identity[:16]}-{fingerprint(logs)[:16]}-{precision}",
+            (cache or out.parent / "cache") / "-".join(["log-pi", behavior_identity[:16], table.fingerprint[:16], precision]),
             batch_size=CACHED_ROWS,
             device=device,
             precision=precision,
@@ -228,27 +224,6 @@ def read_text_table(
     return text_table(
         tokenized, successes, text_format.scale, gamma=text_format.gamma, horizon=horizon, recorded_as=recorded_as
     )
-
-
-def _augmented(
-    task: str, conversations: Sequence[Conversation], chosen: Int64[np.ndarray, " chosen"], *, copies: int, seed: int
-) -> list[Conversation]:
-    """Return augmented copies of the chosen conversations: all of them once, then all of them again.
-
-    Raises:
-        InvalidSetting, DatasetError: see `LanguageTask.augmented`; the latter names the conversation.
-    """
-    played, generator = language_task(task), np.random.default_rng(seed)
-    made = []
-    for number in np.tile(chosen, copies).tolist():
-        try:
-            made.append(played.augmented(conversations[number], generator))
-        except DatasetError as error:
-            raise DatasetError(
-                f"Conversation {number} of the logs cannot be augmented: {error} With --augmented-copies 0 it is "
-                "trained on as it is."
-            ) from error
-    return made
 
 
 def task_of(logs: Path, task: str | None) -> str:

@@ -19,7 +19,7 @@ class TextRecipe:
         episodes: logged games.
         model: its size.
         observed_weight: see `TextDataset`.
-        augmented_copies: see `LanguageTask.augmented`.
+        augmented_copies: see `LanguageTask.augmented`; of both phases.
         behavior: the behavior phase.
         q: the Q phase.
         policy: the extraction.
@@ -54,15 +54,16 @@ _MAZE_Q = {
 }  # fmt: skip
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
+_SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
 
 RECIPES = MappingProxyType(
     {
         "maze": TextRecipe(
             episodes=1500,
             model=TextModelSettings(width=64, layers=2),
-            behavior=_phase(800, 2048, 3e-3),
-            q=_phase(800, 2048, 3e-3, **_MAZE_Q),
-            policy=_SHARP,
+            behavior=_phase(800, 2048, 3e-3, optimizer="muon"),
+            q=_phase(800, 2048, 3e-3, **_MAZE_Q, optimizer="muon"),
+            policy=_SHARPER,
         ),
         "maze-partly-observed": TextRecipe(
             episodes=1500,

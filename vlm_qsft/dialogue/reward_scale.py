@@ -40,6 +40,14 @@ class RewardScale:
         if not self.low < self.high:
             raise InvalidSetting(f"Returns lie between {self.low} and {self.high}; expected a smaller, then a larger.")
 
+    @classmethod
+    def of_costs(cls, n_turns: int, gamma: float) -> RewardScale:
+        """Return the scale of games in which every turn but a right one costs 1, and which end after `n_turns`.
+
+        The less a later turn counts, the wider apart are the values of a right turn and a wrong one.
+        """
+        return cls(-sum(gamma**turn for turn in range(n_turns)), 0.0)
+
     @property
     def name(self) -> str:
         """Return the rule as it is stored and named by errors: `between(-6, 0)`."""

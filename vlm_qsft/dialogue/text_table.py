@@ -7,6 +7,7 @@ contexts, of which small games have many, are kept and read once: they are one *
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,14 @@ class TextTable:
     def n_episodes(self) -> int:
         """Return the number of conversations."""
         return len(self.episode_success)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what is seen and said in its rows, whatever it earned."""
+        digest = hashlib.sha256()
+        for column in (self.content, self.context, self.place, self.token, *self.contents):
+            digest.update(len(column).to_bytes(8, "little") + column.tobytes())
+        return digest.hexdigest()
 
     def frames_of(self, episodes: Int64[np.ndarray, " chosen"]) -> Int64[np.ndarray, " context"]:
         """Return the contexts of these conversations in which something is chosen, ascending."""

@@ -130,7 +130,9 @@ class LanguageTask(ABC):
 
     @classmethod
     def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
-        """Return another conversation in which what is said is right for the same reasons, to train pi_phi on.
+        """Return another conversation in which what is said is right for the same reasons, to train on.
+
+        Its returns are those of the game that it seems to be.
 
         Raises:
             InvalidSetting: this task knows of none.
@@ -154,9 +156,9 @@ def game_generator(name: str, purpose: int, game: int, *, seed: int = 0) -> np.r
 def with_other_past(conversation: Conversation, generator: np.random.Generator) -> Conversation:
     """Return a game with some of its turns, in another order: for games in which the past is a set of answers.
 
-    What agrees with all answers agrees with some of them. The last turn stays the last but in a game that says that it
-    was no success: logs of other origin do not say, and what follows a solution is no game.
-    A failure seems to end after fewer turns: what is said is as right as it was, what it returns is not.
+    What agrees with all answers agrees with some of them, and a solution is one whatever was known before: the last
+    turn stays the last, and the game seems to be solved sooner. A failure keeps all of its turns, in whatever order, or
+    it would seem to cost less. Logs of other origin do not say which they are: they keep their last turn.
 
     Args:
         conversation: an opening, then action texts and one answer to each.
@@ -171,7 +173,7 @@ def with_other_past(conversation: Conversation, generator: np.random.Generator) 
     last = turns[-1:] if conversation.attributes.get("success", True) else []
     before = turns[: len(turns) - len(last)]
     # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
-    n_kept = int(generator.integers(0 if last else 1, len(before) + 1, size=2).max()) if before else 0
+    n_kept = int(generator.integers(0, len(before) + 1, size=2).max()) if last else len(before)
     kept = [before[number] for number in generator.permutation(len(before))[:n_kept]] + last
     return replace(conversation, messages=(messages[0], *(message for turn in kept for message in turn)))
 

@@ -131,7 +131,7 @@ class TwentyQuestions(LanguageTask):
     @classmethod
     def reward_scale(cls, gamma: float) -> RewardScale:
         """Return the scale: twenty questions in vain, or the right guess at once."""
-        return RewardScale(-float(QUESTIONS), 0.0)
+        return RewardScale.of_costs(QUESTIONS, gamma)
 
     @classmethod
     def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:

@@ -123,7 +123,7 @@ class Wordle(LanguageTask):
     @classmethod
     def reward_scale(cls, gamma: float) -> RewardScale:
         """Return the scale: six wrong guesses, or the right one at once."""
-        return RewardScale(-float(GUESSES), 0.0)
+        return RewardScale.of_costs(GUESSES, gamma)
 
     @classmethod
     def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
