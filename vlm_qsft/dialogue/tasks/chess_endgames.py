@@ -94,8 +94,8 @@ class ChessEndgames(LanguageTask):
 
     @classmethod
     def reward_scale(cls, gamma: float) -> RewardScale:
-        """Return the scale: illegal moves are not in the logs, so no return is below -1."""
-        return RewardScale(-1.0, 1.0)
+        """Return the scale of logs without illegal moves, as these and LMRL-Gym's are; others do not fit into it."""
+        return RewardScale(0.0, 1.0)
 
     @classmethod
     def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
