@@ -104,7 +104,7 @@ def test_a_data_set_of_a_robot_takes_no_flag_of_conversations(
 def test_copies_that_cannot_be_made_are_refused_in_the_q_phase_too(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "q", "--data", f"{run}/logs", "--behavior", f"{run}/behavior/policy", "--out", f"{tmp_path}/out"]
+    words = ["train", "q", "--data", f"{run}/logs", "--behavior", f"{run}/b/policy", "--out", f"{tmp_path}/out"]
     assert main([*words, "--augmented-copies", "-1"]) == USER_ERROR
     assert "augmented_copies must be at least 0; got -1" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
