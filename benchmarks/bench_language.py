@@ -56,7 +56,7 @@ Q_SETTINGS = (
     PolicySettings("ratio", 0.05, 32.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
 )
-SINGLE_SETTINGS = (PolicySettings("single", 0.5, 0.0), PolicySettings("single", 0.05, 0.0, support=0.6))
+SINGLE_SETTINGS = tuple(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1))
 
 
 @dataclass(frozen=True)

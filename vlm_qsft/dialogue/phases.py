@@ -173,7 +173,8 @@ def train_text_q(
             source,
             table.transitions if needs_target_network(needs) else None,
             train_settings,
-            (cache or out.parent / "cache") / "-".join(["log-pi", behavior_identity[:16], table.fingerprint[:16], precision]),
+            (cache or out.parent / "cache")
+            / "-".join(["log-pi", behavior_identity[:16], table.fingerprint[:16], precision]),
             batch_size=CACHED_ROWS,
             device=device,
             precision=precision,

@@ -52,6 +52,8 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 _MAZE_Q = {
     "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
+# Nearly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
+_WORDLE_Q = {"gamma": 0.2, "backup": "monte_carlo", "priority_share": 0.0}
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 _SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
@@ -75,10 +77,10 @@ RECIPES = MappingProxyType(
         "wordle": TextRecipe(
             episodes=20000,
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
-            behavior=_phase(15000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
-            q=_phase(800, 64, 1e-3, gamma=1.0, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
-            policy=PolicySettings("ratio", temperature=0.05, inverse_temperature=32.0, support=0.6),
-            observed_weight=2.0,
+            behavior=_phase(5000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
+            q=_phase(3000, 128, 3e-3, **_WORDLE_Q, optimizer="muon", weight_decay=0.1),
+            policy=PolicySettings("single", temperature=0.25, inverse_temperature=0.0, support=0.0),
+            observed_weight=1.0,
             augmented_copies=8,
         ),
         "endgames": TextRecipe(
@@ -87,6 +89,7 @@ RECIPES = MappingProxyType(
             behavior=_phase(4000, 128, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
             q=_phase(1500, 128, 1e-3, gamma=0.95, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
             policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=32.0, support=0.3),
+            augmented_copies=7,
         ),
     }
 )
