@@ -259,8 +259,8 @@ def test_robots_and_text_are_trained_by_the_same_functions(
     # What text has of its own is data: nothing there computes a loss, a target or a gradient.
     own = {name.split(":")[0] for name in on_text if name.startswith("dialogue/")}
     data_modules = {
-        "augmentation", "checkpoint", "conversation", "lmrl_gym", "logs", "packing", "phases", "rendering", "reward_scale",
-        "text_dataset", "text_format", "text_table", "tokenized", "tokenizers", "transitions",
+        "augmentation", "checkpoint", "conversation", "lmrl_gym", "logs", "packing", "phases", "rendering",
+        "reward_scale", "text_dataset", "text_format", "text_table", "tokenized", "tokenizers", "transitions",
     }  # fmt: skip
     assert (
         own
