@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from vlm_qsft.dialogue.logs import read_conversations
 from vlm_qsft.dialogue.phases import read_text_table, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
-from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting, TargetOutOfRange
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.checkpoint import load_checkpoint
 from vlm_qsft.model.text_inputs import TextInputs
@@ -139,6 +140,26 @@ def test_a_log_that_cannot_be_augmented_is_named_before_anything_is_written(tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_the_q_phase_refuses_the_policy_of_a_robot(logs: Path, robot: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint of a text policy"):
+        train_text_q(logs, robot[1], q_settings(), tmp_path / "q", augmented_copies=3)
+    assert not (tmp_path / "q").exists()
+
+
+def test_a_chess_log_with_an_illegal_move_does_not_fit_the_scale_of_its_returns(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    record_dialogue(tmp_path / "logs", DialogueRecordingSettings("endgames", 10))
+    games = [json.loads(line) for line in (tmp_path / "logs/conversations/part-00000.jsonl").read_text().splitlines()]
+    log.write_text("".join(json.dumps(game) + "\n" for game in games))
+    begun = replace(SETTINGS, steps=1)
+    behavior = train_text_behavior(log, SMALL, begun, tmp_path / "behavior", task="endgames")
+    lost = next(game for game in games if not any(game["reward"]))
+    lost["reward"][[is_action for _, is_action in lost["sequence"]].index(1)] = -1.0
+    log.write_text("".join(json.dumps(game) + "\n" for game in games))
+    with pytest.raises(TargetOutOfRange, match="from -1 to 0; .* Leave out the games .* not between 0 and 1"):
+        train_text_q(log, behavior, q_settings(), tmp_path / "q")
+
+
 class Killed(Exception):
     pass
 
@@ -151,15 +172,31 @@ def killed_at(step: int) -> Callable[[str, int, int], None]:
     return listener
 
 
-@pytest.mark.parametrize("others", [{"backup": "behavior"}, {"method": "ilql"}], ids=["qsft", "ilql"])
+@pytest.mark.parametrize(
+    ("others", "copies"),
+    [({"backup": "behavior"}, 0), ({"method": "ilql"}, 0), ({"backup": "monte_carlo"}, 3)],
+    ids=["qsft", "ilql", "copies"],
+)
 def test_a_resumed_phase_ends_with_the_weights_of_an_uninterrupted_one(
-    logs: Path, behavior: Path, tmp_path: Path, others: dict[str, object]
+    logs: Path, behavior: Path, tmp_path: Path, others: dict[str, object], copies: int
 ) -> None:
     settings = q_settings(**others, steps=20, save_every=5, eval_every=5)
-    whole = train_text_q(logs, behavior, settings, tmp_path / "whole", cache=tmp_path / "cache")
+
+    def trained(out: str, progress: Callable[[str, int, int], None] | None = None) -> Path:
+        return train_text_q(
+            logs,
+            behavior,
+            settings,
+            tmp_path / out,
+            augmented_copies=copies,
+            cache=tmp_path / "cache",
+            progress=progress,
+        )
+
+    whole = trained("whole")
     with pytest.raises(Killed):
-        train_text_q(logs, behavior, settings, tmp_path / "cut", cache=tmp_path / "cache", progress=killed_at(10))
-    resumed = train_text_q(logs, behavior, settings, tmp_path / "cut", cache=tmp_path / "cache")
+        trained("cut", killed_at(10))
+    resumed = trained("cut")
     first, second = weights(whole, "q_model"), weights(resumed, "q_model")
     assert all(torch.equal(first[name], second[name]) for name in first)
 

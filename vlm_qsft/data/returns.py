@@ -65,8 +65,15 @@ def discounted_sums(
     return returns
 
 
-def check_returns(returns: Float[np.ndarray, " frame"], *, reward_rule: str) -> None:
+LABELLING = "Label the data set by a rule that scales them: `qsft label FOLDER --rule keep`, or 'binary01'."
+
+
+def check_returns(returns: Float[np.ndarray, " frame"], *, reward_rule: str, remedy: str = LABELLING) -> None:
     """Refuse returns that leave [0, 1].
+
+    Args:
+        reward_rule: named by the error.
+        remedy: what the error tells the user to do.
 
     Raises:
         TargetOutOfRange: names the rule and the extremes.
@@ -77,5 +84,5 @@ def check_returns(returns: Float[np.ndarray, " frame"], *, reward_rule: str) -> 
     if low < -RETURN_TOLERANCE or high > 1.0 + RETURN_TOLERANCE:
         raise TargetOutOfRange(
             f"Reward rule '{reward_rule}' gives returns from {low:.6g} to {high:.6g}; Q-SFT needs every return in "
-            "[0, 1]. Label the data set by a rule that scales them: `qsft label FOLDER --rule keep`, or 'binary01'."
+            f"[0, 1]. {remedy}"
         )

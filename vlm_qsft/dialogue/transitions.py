@@ -62,7 +62,8 @@ def token_transitions(
     terminated = (np.arange(n_turns) == n_turns - 1) & conversation.terminated
     scaled = scale.scaled(conversation.reward.astype(np.float64), gamma=gamma, is_last=terminated).astype(np.float32)
     returns = episode_returns(scaled, gamma)
-    check_returns(returns, reward_rule=scale.name)
+    remedy = f"Leave out the games whose discounted returns are not between {scale.low:g} and {scale.high:g}."
+    check_returns(returns, reward_rule=scale.name, remedy=remedy)
 
     span = 1 if horizon is None else horizon
     turns = transition_table(scaled, terminated, np.full(n_turns, n_turns), gamma=gamma, horizon=span)
