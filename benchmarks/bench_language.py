@@ -79,6 +79,7 @@ GAMES = {"wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1
 
 SCALES = {
     "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
+    "medium": Scale(1.0, {"maze": 1.0, "maze-partly-observed": 1.0, "wordle": 0.4, "endgames": 0.4}, 1.0),
     # A third of its steps leaves Q-SFT below filtering in the maze; Wordle and endgames would take hours.
     "reduced": Scale(0.5, {"maze": 0.8, "maze-partly-observed": 0.6, "wordle": 0.1, "endgames": 0.1}, 0.25),
 }
