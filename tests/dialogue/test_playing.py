@@ -12,12 +12,14 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlm_qsft.dialogue import ChatRenderer, Conversation, Message
+from vlm_qsft.dialogue.chat.policy_tokens import PolicyTokens
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint, load_text_checkpoint
 from vlm_qsft.dialogue.evaluation import BLOCK, evaluate_text, summarise_returns
 from vlm_qsft.dialogue.phases import train_text_behavior
 from vlm_qsft.dialogue.playing import GameResult, play_games
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.rendering import prompt_tokens
+from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import EVALUATION, TUNING, game_generator, language_task, play
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.errors import DatasetError, InvalidSetting
@@ -106,6 +108,64 @@ def test_games_played_together_go_as_games_played_alone_without_a_cache(policy: 
         reader, GREEDY, policy.text_format, range(4), purpose=EVALUATION, seed=0, longest_action=LONGEST
     )
     assert slow_game(policy, 2) == together[2]
+
+
+def test_the_candidate_that_is_said_is_the_likeliest_drawn_and_the_only_one_remembered(policy: TextCheckpoint) -> None:
+    settings = PolicySettings("ratio", temperature=1.0, inverse_temperature=1.0, support=0.0, candidates=6)
+    reader, n_words = policy.reader(settings), policy.text_format.n_words
+    prompts = torch.tensor([[1, 2, 3], [4, 5, 1]]) % n_words
+    state = reader.begin(2)
+    first = reader.read(state, prompts, torch.ones_like(prompts, dtype=torch.bool))
+    texts = speak(
+        reader, state, first, settings, policy.text_format.renderer, torch.Generator().manual_seed(0), longest=LONGEST
+    )
+
+    def log_policy(context: list[int]) -> Tensor:
+        assert policy.behavior is not None and policy.q_model is not None
+        with torch.no_grad():
+            log_pi = last_logits(policy.behavior, context)[:, :-1].log_softmax(-1)
+            return next_distribution(TokenLogProbs(last_logits(policy.q_model, context), log_pi), settings)[0]
+
+    def log_likelihood(prompt: list[int], action: list[int]) -> float:
+        return sum(float(log_policy(prompt + action[:place])[token]) for place, token in enumerate(action))
+
+    # The same draws one by one: every candidate is read from its beginning, without a memory.
+    generator = torch.Generator().manual_seed(0)
+    drawn: list[list[int]] = [[] for _ in range(12)]
+    rows = prompts.repeat_interleave(6, 0).tolist()
+    speaking = set(range(12))
+    while speaking:
+        distributions = torch.stack([log_policy(row + said) for row, said in zip(rows, drawn, strict=True)]).exp()
+        tokens = torch.multinomial(distributions, 1, generator=generator)[:, 0].tolist()
+        for row in sorted(speaking):
+            drawn[row].append(tokens[row])
+            if policy.text_format.renderer.is_end(tokens[row]) or len(drawn[row]) == LONGEST:
+                speaking.remove(row)
+    for number, text in enumerate(texts):
+        candidates = drawn[6 * number : 6 * number + 6]
+        likeliest = max(candidates, key=lambda action, number=number: log_likelihood(prompts[number].tolist(), action))
+        assert text.token_ids == likeliest
+        assert len(text.q_values) == len(likeliest) and all(0.0 <= q_value <= 1.0 for q_value in text.q_values)
+    behind = reader.read(
+        state, torch.tensor([[text.token_ids[-1]] for text in texts]), torch.ones(2, 1, dtype=torch.bool)
+    )
+    for number, text in enumerate(texts):
+        assert policy.q_model is not None and behind.log_p is not None
+        with torch.no_grad():
+            expected = last_logits(policy.q_model, prompts[number].tolist() + text.token_ids)[0]
+        torch.testing.assert_close(behind.log_p[number], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_chat_says_of_several_candidates_what_a_game_would(policy: TextCheckpoint) -> None:
+    settings = PolicySettings("ratio", temperature=1.0, inverse_temperature=1.0, support=0.0, candidates=4)
+    source = PolicyTokens(policy, settings, longest=LONGEST, seed=5, explain=True)
+    source.begin([1, 2, 3])
+    reader = policy.reader(settings)
+    state = reader.begin(1)
+    said = reader.read(state, torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.bool))
+    generator = torch.Generator().manual_seed(5)
+    (text,) = speak(reader, state, said, settings, policy.text_format.renderer, generator, longest=LONGEST)
+    assert [source.next() for _ in text.token_ids] == list(zip(text.token_ids, text.q_values, strict=True))
 
 
 def test_what_a_policy_sees_is_what_it_was_trained_to_see() -> None:

@@ -156,7 +156,7 @@ def test_a_chess_log_with_an_illegal_move_does_not_fit_the_scale_of_its_returns(
     lost = next(game for game in games if not any(game["reward"]))
     lost["reward"][[is_action for _, is_action in lost["sequence"]].index(1)] = -1.0
     log.write_text("".join(json.dumps(game) + "\n" for game in games))
-    with pytest.raises(TargetOutOfRange, match="from -1 to 0; .* Leave out the games .* not between 0 and 1"):
+    with pytest.raises(TargetOutOfRange, match=r"from -1 to 0; .* Leave out the games .* not between 0 and 1"):
         train_text_q(log, behavior, q_settings(), tmp_path / "q")
 
 

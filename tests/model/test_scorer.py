@@ -44,6 +44,22 @@ def test_stepwise_decoding_equals_teacher_forcing_column_by_column(family, build
 
 @pytest.mark.parametrize("family", SCORERS)
 @torch.no_grad()
+def test_a_decode_goes_on_with_selected_rows_as_if_they_had_been_alone(family, build, make_inputs):
+    scorer = build(family)
+    inputs, rows = make_inputs(scorer), torch.tensor([2, 0, 2, 2])
+    bins = random_bins(scorer, batch=4)
+    bins[:, 0] = torch.tensor([1, 3, 1, 1])  # the first token was chosen before the rows were
+    expected = scorer.log_probs(inputs.select(rows), bins)
+    decode_state = scorer.start(inputs)
+    scorer.next_log_probs(decode_state, None)
+    decode_state.select(rows)
+    for position in range(1, 4):
+        column = scorer.next_log_probs(decode_state, bins[:, position - 1])
+        torch.testing.assert_close(column, expected[:, position], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", SCORERS)
+@torch.no_grad()
 def test_a_row_depends_on_earlier_bins_and_not_on_its_own_or_later_ones(family, build, make_inputs):
     scorer = build(family)
     inputs, bins = make_inputs(scorer), random_bins(scorer)

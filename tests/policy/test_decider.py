@@ -17,6 +17,8 @@ SETTINGS = [
     PolicySettings("sft", temperature=0.5),
     PolicySettings("ratio", temperature=0.7, inverse_temperature=4.0),
     PolicySettings("single", temperature=0.5, support=0.1),
+    PolicySettings("ratio", temperature=1.0, inverse_temperature=4.0, candidates=5),
+    PolicySettings("single", temperature=1.0, support=0.1, candidates=2),
 ]
 
 
@@ -25,7 +27,7 @@ def alone(decider: Decider, number: int, observation: Observation, *, steps: int
     return [decider.decide(Question(episode, observation)) for _ in range(steps)][-1]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.extraction)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: f"{settings.extraction}-{settings.candidates}")
 @pytest.mark.parametrize("explain", [False, True], ids=["plain", "explained"])
 def test_robots_decided_together_get_what_each_gets_alone(checkpoint, observe, settings, explain):
     decider = Decider(checkpoint(), settings, "cpu", explain=explain)

@@ -96,3 +96,8 @@ def test_tokens_that_changed_places_are_read_anew() -> None:
 def test_an_extraction_without_its_network_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="'ratio' needs a network"):
         QLogitsProcessor(BEHAVIOR, None, settings("ratio"))
+
+
+def test_several_candidates_are_not_what_generate_draws() -> None:
+    with pytest.raises(InvalidSetting, match="candidates=1, and use its own num_return_sequences"):
+        QLogitsProcessor(BEHAVIOR, Q_MODEL, PolicySettings("ratio", candidates=4))

@@ -22,8 +22,9 @@ ALL = [
     PolicySettings("ratio", temperature=0.7, inverse_temperature=4.0),
     PolicySettings("likelihood", temperature=1.0, inverse_temperature=8.0, support=0.0),
     PolicySettings("single", temperature=0.5, support=0.1),
+    PolicySettings("ratio", temperature=0.7, inverse_temperature=4.0, candidates=3),
 ]
-NAMES = [settings.extraction for settings in ALL]
+NAMES = [f"{settings.extraction}-{settings.candidates}" for settings in ALL]
 
 
 def decided(checkpoint, settings, observation, *, seed: int = 3, **policy) -> Decision:

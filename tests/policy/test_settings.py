@@ -30,6 +30,11 @@ def test_an_unknown_extraction_lists_the_extractions():
         {"inverse_temperature": float("inf")},
         {"support": 1.5},
         {"support": NAN},
+        {"candidates": 0},
+        {"candidates": 2.0},
+        {"candidates": True},
+        {"candidates": 2000},
+        {"candidates": 2, "temperature": 0.0},
     ],
 )
 def test_a_number_outside_its_range_is_refused(change):

@@ -131,7 +131,7 @@ def _game(arguments: argparse.Namespace) -> Chat:
         if arguments.show_values:
             raise InvalidSetting("Who plays alone has no Q-values: give the checkpoint of a policy to watch.")
         return GameChat(arguments.task, first_game=arguments.seed)
-    from vlm_qsft.dialogue.chat.game_chat import Player
+    from vlm_qsft.dialogue.chat.game_chat import LONGEST_ACTION, Player
     from vlm_qsft.dialogue.chat.policy_tokens import PolicyTokens
     from vlm_qsft.dialogue.checkpoint import load_text_checkpoint
     from vlm_qsft.policy.loading import chosen_settings
@@ -146,7 +146,11 @@ def _game(arguments: argparse.Namespace) -> Chat:
     if arguments.show_values and (checkpoint.behavior is None or checkpoint.q_model is None):
         raise InvalidSetting(f"{folder} has no Q-values: --show-values needs a checkpoint of the Q phase.")
     source = PolicyTokens(
-        checkpoint, chosen_settings(folder), seed=arguments.seed, explain=arguments.show_values or arguments.page
+        checkpoint,
+        chosen_settings(folder),
+        longest=LONGEST_ACTION,
+        seed=arguments.seed,
+        explain=arguments.show_values or arguments.page,
     )
     player = Player(source, text_format.renderer, folder.name)
     return GameChat(text_format.task, first_game=arguments.seed, player=player)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vlm_qsft.cli.arguments import CommandParser, one_of
 
-POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support")
+POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support", "candidates")
 """What of the policy settings is chosen where a policy is used."""
 
 

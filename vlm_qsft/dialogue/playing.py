@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from vlm_qsft.dialogue.conversation import Message
+from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import LanguageTask, game_generator, language_task
 from vlm_qsft.dialogue.text_format import TextFormat
-from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState, TextReader
 
@@ -85,11 +86,11 @@ def play_games(
         else:
             chunks = [(game.last_token, *chunk) for game, chunk in zip(playing, chunks, strict=True)]
             said = reader.read(state, *_padded(chunks))
-        texts = _speak(reader, state, said, settings, text_format, sampler, longest_action=longest_action)
+        texts = speak(reader, state, said, settings, text_format.renderer, sampler, longest=longest_action)
         still: list[int] = []
-        for row, (game, tokens) in enumerate(zip(playing, texts, strict=True)):
-            result = game.task.step(text_format.renderer.text_of(tokens))
-            game.last_token = tokens[-1]
+        for row, (game, text) in enumerate(zip(playing, texts, strict=True)):
+            result = game.task.step(text_format.renderer.text_of(text.token_ids))
+            game.last_token = text.token_ids[-1]
             game.observations.append(result.observation)
             game.total_reward += result.reward
             game.turns += 1
@@ -125,7 +126,7 @@ def _begin(reader: TextReader, chunks: Sequence[tuple[int, ...]]) -> tuple[Reade
     said = reader.read(state, *_padded(list(distinct)))
     rows = torch.tensor([distinct[chunk] for chunk in chunks], device=reader.device)
     state.select(rows)
-    return state, TokenLogProbs(*(part if part is None else part[rows] for part in said))
+    return state, said.of(rows)
 
 
 def _padded(chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -135,32 +136,3 @@ def _padded(chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         token_ids[row, : len(chunk)] = torch.tensor(chunk)
         is_token[row, : len(chunk)] = True
     return token_ids, is_token
-
-
-def _speak(
-    reader: TextReader,
-    state: ReaderState,
-    said: TokenLogProbs,
-    settings: PolicySettings,
-    text_format: TextFormat,
-    sampler: torch.Generator,
-    *,
-    longest_action: int,
-) -> list[list[int]]:
-    """Draw one action text per game; its last token is drawn but not read yet."""
-    texts: list[list[int]] = []
-    speaking: Tensor | None = None
-    while True:
-        probabilities = next_distribution(said, settings).exp().cpu()
-        drawn = torch.multinomial(probabilities, 1, generator=sampler)
-        if speaking is None:
-            texts = [[] for _ in range(len(drawn))]
-            speaking = torch.ones(len(drawn), dtype=torch.bool)
-        for row, token in enumerate(drawn[:, 0].tolist()):
-            if speaking[row]:
-                texts[row].append(token)
-                if text_format.renderer.is_end(token) or len(texts[row]) == longest_action:
-                    speaking[row] = False
-        if not speaking.any():
-            return texts
-        said = reader.read(state, drawn, speaking[:, None])

@@ -56,6 +56,11 @@ class DecoderMemory:
     features: Float[Tensor, "batch decoder_width"]
     layers: list[Memory] = field(default_factory=list)
 
+    def select(self, rows: Int64[Tensor, " chosen"]) -> None:
+        """Keep these rows alone, in their order."""
+        self.features = self.features[rows]
+        self.layers = [(key[rows], value[rows]) for key, value in self.layers]
+
 
 class ActionDecoder(nn.Module):
     """From fused features and earlier bins to logits over the bins and the dummy token."""

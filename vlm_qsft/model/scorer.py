@@ -56,6 +56,14 @@ class DecodeState:
 
     position: int
 
+    def select(self, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone, in their order; a row may be chosen several times.
+
+        Raises:
+            NotImplementedError: of a family whose actions have one token, where nothing goes on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not go on after its only token.")
+
 
 class TokenScorer[Inputs: ScorerInputs](nn.Module, ABC):
     """A model of p(token i | what was observed, tokens before i) over the bins and the dummy token."""

@@ -35,6 +35,10 @@ class SmallDecodeState(DecodeState):
 
     memory: DecoderMemory
 
+    def select(self, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone."""
+        self.memory.select(rows)
+
 
 class SmallVLM(RobotScorer):
     """One convolutional trunk per camera, instruction and state fused into one vector, and a causal action decoder."""

@@ -48,6 +48,12 @@ class VlmDecodeState(DecodeState):
     seen: Bool[Tensor, "batch place"]
     next_positions: Int64[Tensor, "axis batch"]
 
+    def select(self, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone."""
+        self.hidden, self.seen = self.hidden[rows], self.seen[rows]
+        self.next_positions = self.next_positions[:, rows]
+        self.cache.batch_select_indices(rows)
+
 
 class TransformersVLM(RobotScorer):
     """Action tokens on a vision-language model: its own decoder, its own tables with further rows, no new head."""

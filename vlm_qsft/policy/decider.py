@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting, NotFinite, QsftError
 from vlm_qsft.model import Checkpoint, ModelInputs, RobotScorer, inputs_from_observation, renormalise_bins
+from vlm_qsft.policy.candidates import Candidates
 from vlm_qsft.policy.decoding import choose_decoding
 from vlm_qsft.policy.interface import PolicyInterface
 from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
@@ -85,7 +86,7 @@ class Decider:
                     f"Use the extraction '{possible}' or a checkpoint of the Q phase."
                 )
         asked = (behavior if settings.needs_behavior else None, q_model if settings.needs_q_model else None)
-        self.decoding = choose_decoding(*asked, fuse=True)
+        self.decoding = choose_decoding(*asked, fuse=settings.candidates == 1)
         self._decoding_of_several = choose_decoding(*asked, fuse=False)
         explains_behavior = explain and not settings.needs_behavior
         explains_q_model = explain and not settings.needs_q_model
@@ -197,16 +198,24 @@ class Decider:
         said: list[TokenLogProbs] = []
         distributions: list[Tensor] = []
         chosen: list[Tensor] = []
-        for _ in range(spec.n_tokens):
+        candidates = Candidates(self.settings, len(episodes)) if self.settings.candidates > 1 else None
+        for position in range(spec.n_tokens):
             token = decoding.step(state, previous)
+            if position == 0 and candidates is not None:
+                token = token.of(candidates.rows)
+                decoding.select(state, candidates.rows.to(self._device))
             distribution = next_distribution(token, self.settings)
             previous = _draw(distribution.exp(), episodes)
+            if candidates is not None:
+                candidates.add(token, previous)
             said.append(token)
             distributions.append(distribution)
             chosen.append(previous)
-        bins = torch.stack(chosen, 1)
+        bins, probabilities = torch.stack(chosen, 1), torch.stack(distributions, 1).exp()
+        if candidates is not None:
+            taken = candidates.likeliest().to(self._device)
+            bins, probabilities, said = bins[taken], probabilities[taken], [token.of(taken) for token in said]
         log_p, log_pi = self._complete(inputs, bins, said)
-        probabilities = torch.stack(distributions, 1).exp()
         q_values = _q_values(log_p, log_pi, like=probabilities)
         values = self._values(log_p, log_pi, count=len(episodes))
         rows = (tokenizer.chunk, tokenizer.action_dim)
@@ -253,9 +262,11 @@ def _on(scorer: RobotScorer | None, device: torch.device) -> RobotScorer | None:
 
 
 def _draw(probabilities: Float32[Tensor, "batch n_bins"], episodes: Sequence[Episode]) -> Int64[Tensor, " batch"]:
-    """Draw one bin per row, each with the generator of its own episode."""
+    """Draw one bin per row, each with the generator of its own episode; every episode has as many rows."""
+    of_each = probabilities.view(len(episodes), -1, probabilities.shape[-1])
     drawn = [
-        torch.multinomial(probabilities[row], 1, generator=episode.generator) for row, episode in enumerate(episodes)
+        torch.multinomial(rows, 1, generator=episode.generator)[:, 0]
+        for rows, episode in zip(of_each, episodes, strict=True)
     ]
     return torch.cat(drawn)
 

@@ -26,6 +26,10 @@ class Decoding(Protocol):
         """Return the log-probabilities of the next token and advance the state."""
         ...
 
+    def select(self, state: Any, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows of the batch alone, in their order; a row may be chosen several times."""
+        ...
+
 
 class BehaviorDecoding:
     """pi_phi alone."""
@@ -41,6 +45,10 @@ class BehaviorDecoding:
         """Return log pi_phi of the next token."""
         return TokenLogProbs(None, renormalise_bins(self._behavior.next_log_probs(state, previous_bins)))
 
+    def select(self, state: Any, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone."""
+        state.select(rows)
+
 
 class LikelihoodDecoding:
     """p_theta alone."""
@@ -55,6 +63,10 @@ class LikelihoodDecoding:
     def step(self, state: Any, previous_bins: Int64[Tensor, " batch"] | None) -> TokenLogProbs:
         """Return log p_theta of the next token."""
         return TokenLogProbs(self._q_model.next_log_probs(state, previous_bins), None)
+
+    def select(self, state: Any, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone."""
+        state.select(rows)
 
 
 class PairDecoding:
@@ -72,6 +84,11 @@ class PairDecoding:
         behavior_state, q_state = state
         log_pi = renormalise_bins(self._behavior.next_log_probs(behavior_state, previous_bins))
         return TokenLogProbs(self._q_model.next_log_probs(q_state, previous_bins), log_pi)
+
+    def select(self, state: Any, rows: Int64[Tensor, " chosen"]) -> None:
+        """Go on with these rows alone, of both."""
+        for of_network in state:
+            of_network.select(rows)
 
 
 class FusedDecoding:
@@ -95,6 +112,10 @@ class FusedDecoding:
         """Return what both say about the next token."""
         both = self._both.next_log_probs(state, None if previous_bins is None else previous_bins.expand(2))
         return TokenLogProbs(both[1:], renormalise_bins(both[:1]))
+
+    def select(self, state: Any, rows: Int64[Tensor, " chosen"]) -> None:
+        """Refuse: the two rows of its batch are the two networks."""
+        raise NotImplementedError("The fused networks decide once for one observation; candidates need PairDecoding.")
 
 
 def choose_decoding(behavior: RobotScorer | None, q_model: RobotScorer | None, *, fuse: bool) -> Decoding:

@@ -44,6 +44,8 @@ def describe(settings: PolicySettings) -> str:
     text = f"{settings.extraction}, temperature {settings.temperature:g}"
     if settings.needs_behavior and settings.needs_q_model:
         text += f", inverse temperature {settings.inverse_temperature:g}"
+    if settings.candidates > 1:
+        text += f", likeliest of {settings.candidates} candidates"
     return text
 
 

@@ -47,11 +47,17 @@ class QLogitsProcessor(LogitsProcessor):
                 left; None where nothing is padded.
 
         Raises:
-            InvalidSetting: the extraction needs a network that is not there.
+            InvalidSetting: the extraction needs a network that is not there, or the settings ask for several
+                candidates.
         """
         generating = behavior if settings.needs_behavior else q_model
         if generating is None or (settings.needs_q_model and q_model is None):
             raise InvalidSetting(f"The extraction '{settings.extraction}' needs a network that is not there.")
+        if settings.candidates > 1:
+            raise InvalidSetting(
+                f"generate draws one answer per row, not {settings.candidates} candidates: set candidates=1, and use "
+                "its own num_return_sequences or num_beams."
+            )
         self._settings = settings
         self._beside = q_model if settings.needs_behavior and settings.needs_q_model else None
         self._prompt_mask = None if attention_mask is None else attention_mask.bool()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting
@@ -17,6 +17,10 @@ class TokenLogProbs(NamedTuple):
 
     log_p: Float32[Tensor, "batch bins_and_dummy"] | None
     log_pi: Float32[Tensor, "batch n_bins"] | None
+
+    def of(self, rows: Int64[Tensor, " chosen"]) -> TokenLogProbs:
+        """Return what is said in these rows, in their order."""
+        return TokenLogProbs(*(part if part is None else part[rows.to(part.device)] for part in self))
 
 
 def next_distribution(token: TokenLogProbs, settings: PolicySettings) -> Float32[Tensor, "batch n_bins"]:

@@ -13,6 +13,9 @@ from vlm_qsft.settings_record import settings_from_json
 POLICY_FILE = "policy.json"
 """Where the chosen settings stand beside the checkpoint's own files."""
 
+MOST_CANDIDATES = 1024
+"""Beyond it a decision takes minutes; as a number of candidates it is a slip."""
+
 ExtractionChoice = Literal["sft", "ratio", "likelihood", "single"]
 
 
@@ -27,12 +30,15 @@ class PolicySettings:
         inverse_temperature: weight of the Q-values in "ratio" and "likelihood"; 0 is SFT. The others do not use it.
         support: a bin competes when its probability is at least this share of the uniform one, in [0, 1]. 0.3 is what
             the trials used: below it the ratio divides by almost nothing.
+        candidates: actions drawn for one decision, of which the most likely as a whole is taken; see
+            `vlm_qsft.policy.candidates`. 1 takes what is drawn.
     """
 
     extraction: ExtractionChoice = "ratio"
     temperature: float = 0.5
     inverse_temperature: float = 16.0
     support: float = 0.3
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         """Raises UnknownName, InvalidSetting: no such extraction, or a number outside its range."""
@@ -44,6 +50,14 @@ class PolicySettings:
                 raise InvalidSetting(f"{name} is {value}; expected a finite number >= 0.")
         if not 0 <= self.support <= 1:
             raise InvalidSetting(f"support is {self.support}; expected a share of the uniform probability in [0, 1].")
+        if type(self.candidates) is not int or not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise InvalidSetting(
+                f"candidates is {self.candidates!r}; expected a whole number from 1 to {MOST_CANDIDATES}."
+            )
+        if self.candidates > 1 and self.temperature == 0:
+            raise InvalidSetting(
+                f"{self.candidates} candidates at temperature 0 are all the same one: give a temperature above 0."
+            )
 
     @property
     def needs_behavior(self) -> bool:

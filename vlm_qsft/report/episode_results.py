@@ -18,8 +18,8 @@ from vlm_qsft.report.missing import Missing
 Outcome = Literal["success", "wrong_object"]
 """What can be counted of an episode."""
 
-_ORDER = ("extraction", "temperature", "inverse_temperature", "support")
-_OFF_AT_ZERO = ("inverse_temperature", "support")
+_ORDER = ("extraction", "temperature", "inverse_temperature", "support", "candidates")
+_OFF_AT = {"inverse_temperature": 0, "support": 0, "candidates": 1}
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,13 @@ def compare_on_common_scenes(
 def write_settings(settings: Mapping[str, Setting]) -> str:
     """Return the settings of a policy that change what it does, as one line: `single · temperature 0.3 · support 0.3`.
 
-    An inverse temperature or a support of 0 is the absence of both; see `vlm_qsft.policy.PolicySettings`.
+    An inverse temperature or a support of 0 and a single candidate are the absence of each; see
+    `vlm_qsft.policy.PolicySettings`.
     """
     shown = [str(settings["extraction"])] if "extraction" in settings else []
     for name in sorted(settings, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
         value = settings[name]
-        if name != "extraction" and not (name in _OFF_AT_ZERO and value == 0):
+        if name != "extraction" and _OFF_AT.get(name) != value:
             shown.append(f"{name.replace('_', ' ')} {_write_setting(value)}")
     return " · ".join(shown)
 

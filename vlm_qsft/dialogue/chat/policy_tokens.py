@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
 
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
+from vlm_qsft.dialogue.speaking import q_values, speak
 from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState
-from vlm_qsft.qsft import log_likelihood_ratio
 
 
 class PolicyTokens:
-    """Draws tokens from the policy; see `spoken.TokenSource`."""
+    """Draws tokens from the policy; see `spoken.TokenSource`. Of several candidates each is drawn to its end first."""
 
-    def __init__(self, checkpoint: TextCheckpoint, settings: PolicySettings, *, seed: int, explain: bool) -> None:
+    def __init__(
+        self, checkpoint: TextCheckpoint, settings: PolicySettings, *, longest: int, seed: int, explain: bool
+    ) -> None:
         """Build the source.
 
         Args:
             checkpoint: with the networks that the settings need.
             settings: of the extraction.
+            longest: tokens of an answer; no candidate is drawn further.
             seed: of every draw.
             explain: give Q-values also where the extraction needs one network and the checkpoint has both.
 
@@ -34,30 +35,34 @@ class PolicyTokens:
         asks_both = explain and checkpoint.behavior is not None and checkpoint.q_model is not None
         reader_settings = PolicySettings("ratio") if asks_both else settings
         self._reader = checkpoint.reader(reader_settings)
-        self._settings = settings
+        self._settings, self._longest = settings, longest
+        self._renderer = checkpoint.text_format.renderer
         self._generator = torch.Generator().manual_seed(seed)
-        self._state: ReaderState | None = None
-        self._unread: list[int] = []
+        self._answer: Iterator[tuple[int, float]] | None = None
 
     def begin(self, prompt: Sequence[int]) -> None:
         """Begin an answer to a prompt, at least one token."""
-        self._state, self._unread = self._reader.begin(1), list(prompt)
+        self._answer = self._answered(list(prompt))
 
-    @torch.inference_mode()
     def next(self) -> tuple[int, float]:
         """Return the next token and its Q-value; NaN where one of the networks is not asked."""
-        assert self._state is not None, "begin(prompt) comes before next()"
-        token_ids = torch.tensor([self._unread])
-        said = self._reader.read(self._state, token_ids, torch.ones_like(token_ids, dtype=torch.bool))
-        probabilities = next_distribution(said, self._settings).exp()
-        token = int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
-        self._unread = [token]
-        return token, _q_value(said, token)
+        assert self._answer is not None, "begin(prompt) comes before next()"
+        return next(self._answer)
 
+    def _answered(self, prompt: list[int]) -> Iterator[tuple[int, float]]:
+        state = self._reader.begin(1)
+        said = self._read(state, prompt)
+        if self._settings.candidates > 1:
+            (text,) = speak(
+                self._reader, state, said, self._settings, self._renderer, self._generator, longest=self._longest
+            )
+            yield from zip(text.token_ids, text.q_values, strict=True)
+            return
+        while True:
+            drawn = torch.multinomial(next_distribution(said, self._settings).exp().cpu(), 1, generator=self._generator)
+            yield int(drawn), float(q_values(said, drawn))
+            said = self._read(state, [int(drawn)])
 
-def _q_value(said: TokenLogProbs, token: int) -> float:
-    log_p, log_pi = said
-    if log_p is None or log_pi is None:
-        return math.nan
-    ratio: Tensor = log_likelihood_ratio(log_p, log_pi, clip=True)
-    return float(ratio[0, token].exp())
+    def _read(self, state: ReaderState, tokens: Sequence[int]) -> TokenLogProbs:
+        token_ids = torch.tensor([list(tokens)])
+        return self._reader.read(state, token_ids, torch.ones_like(token_ids, dtype=torch.bool))

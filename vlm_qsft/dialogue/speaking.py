@@ -1,0 +1,84 @@
+"""Speaking: a text policy draws action texts, one for each conversation, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from vlm_qsft.dialogue.rendering import Renderer
+from vlm_qsft.policy.candidates import Candidates
+from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.settings import PolicySettings
+from vlm_qsft.policy.text_reader import ReaderState, TextReader
+from vlm_qsft.qsft import log_likelihood_ratio
+
+
+@dataclass
+class ActionText:
+    """What was drawn.
+
+    Attributes:
+        token_ids: at least one; the last is an end, or as many as were allowed have been drawn.
+        q_values: of each, in [0, 1]; NaN where one of the two networks is not asked.
+    """
+
+    token_ids: list[int] = field(default_factory=list)
+    q_values: list[float] = field(default_factory=list)
+
+
+def speak(
+    reader: TextReader,
+    state: ReaderState,
+    said: TokenLogProbs,
+    settings: PolicySettings,
+    renderer: Renderer,
+    generator: torch.Generator,
+    *,
+    longest: int,
+) -> list[ActionText]:
+    """Draw one action text per conversation; `state` has read all of it but its last token.
+
+    Args:
+        said: about the first token.
+        generator: of every draw, on the CPU.
+        longest: tokens after which a text stops as it is.
+
+    Raises:
+        NotFinite: a network says NaN.
+    """
+    n_conversations = next(len(part) for part in said if part is not None)
+    candidates = Candidates(settings, n_conversations) if settings.candidates > 1 else None
+    if candidates is not None:
+        said = said.of(candidates.rows)
+        state.select(candidates.rows.to(reader.device))
+    texts = [ActionText() for _ in range(n_conversations * settings.candidates)]
+    speaking = torch.ones(len(texts), dtype=torch.bool)
+    while True:
+        drawn = torch.multinomial(next_distribution(said, settings).exp().cpu(), 1, generator=generator)
+        if candidates is not None:
+            candidates.add(said, drawn[:, 0], speaking)
+        for row, (token, q_value) in enumerate(zip(drawn[:, 0].tolist(), q_values(said, drawn).tolist(), strict=True)):
+            if speaking[row]:
+                text = texts[row]
+                text.token_ids.append(token)
+                text.q_values.append(q_value)
+                speaking[row] = not renderer.is_end(token) and len(text.token_ids) < longest
+        if not speaking.any():
+            break
+        said = reader.read(state, drawn, speaking[:, None])
+    if candidates is None:
+        return texts
+    taken = candidates.likeliest()
+    state.select(taken.to(reader.device))
+    return [texts[row] for row in taken.tolist()]
+
+
+def q_values(said: TokenLogProbs, drawn: Int64[Tensor, "batch 1"]) -> Float32[Tensor, " batch"]:
+    """Return the Q-values of drawn tokens; NaN where one of the two networks is not asked."""
+    if said.log_p is None or said.log_pi is None:
+        return torch.full((len(drawn),), torch.nan)
+    ratio: Tensor = log_likelihood_ratio(said.log_p, said.log_pi, clip=True)
+    return ratio.gather(1, drawn.to(ratio.device))[:, 0].exp().cpu()
