@@ -43,10 +43,10 @@ def test_the_recipe_of_the_task_fills_in_what_flags_do_not_say(run: Path) -> Non
 def test_a_text_policy_is_evaluated_in_the_games_of_its_task(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run / "games.jsonl"
     words = ["evaluate", f"{run}/q/policy", "--out", str(out), "--episodes", "3", "--extraction", "sft"]
-    assert main(words) == 0
+    assert main([*words, "--candidates", "2"]) == 0
     begun, *games = [json.loads(line) for line in out.read_text().splitlines()]
     mean = sum(game["total_reward"] for game in games) / 3
-    assert begun["policy"]["extraction"] == "sft"
+    assert (begun["policy"]["extraction"], begun["policy"]["candidates"]) == ("sft", 2)
     assert f"Mean return {mean:.3f} (95 % interval" in capsys.readouterr().out
 
 
@@ -74,6 +74,7 @@ def test_flags_of_robots_are_refused_for_conversations(
         (["--variant", "camera_shift"], "--variant belongs to robots"),
         (["--task", "maze"], "plays 'wordle', not 'maze'"),
         (["--extraction", "ratios"], "Did you mean 'ratio'?"),
+        (["--candidates", "0"], "expected a whole number from 1"),
     ],
 )
 def test_flags_that_do_not_fit_a_text_policy_are_refused(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from vlm_qsft.cli.arguments import CommandParser, one_of, place, positive_integer
 from vlm_qsft.cli.progress import ProgressLine
 from vlm_qsft.cli.remote_flags import add_remote_flags, remote_settings
-from vlm_qsft.cli.settings_flags import POLICY_FLAGS, flag_name, with_flags
+from vlm_qsft.cli.settings_flags import POLICY_FLAGS, add_settings_flags, flag_name, with_flags
 from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.processes import usable_cores
 from vlm_qsft.training.settings import DEVICES
 
@@ -54,14 +55,8 @@ def build_parser() -> CommandParser:
 
 def add_policy_flags(parser: CommandParser) -> None:
     """Add one flag for each setting of the policy."""
-    for name in POLICY_FLAGS:
-        parser.add_argument(
-            flag_name(name),
-            dest=name,
-            type=str if name == "extraction" else float,
-            default=argparse.SUPPRESS,
-            help="of the policy, instead of what policy.json beside the checkpoint says",
-        )
+    group = parser.add_argument_group("policy", "instead of what policy.json beside the checkpoint says")
+    add_settings_flags(group, PolicySettings, POLICY_FLAGS)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -158,7 +153,6 @@ def _of_checkpoint(arguments: argparse.Namespace) -> _Evaluated:
 def _of_server(arguments: argparse.Namespace, remote: RemoteSettings) -> _Evaluated:
     from qsft_sim.environment import EnvironmentSettings
     from vlm_qsft.data.schema import DatasetSchema
-    from vlm_qsft.policy import PolicySettings
     from vlm_qsft.policy.loading import describe
     from vlm_qsft.remote import RemotePolicy
 

@@ -15,7 +15,7 @@ POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support", "
 """What of the policy settings is chosen where a policy is used."""
 
 
-def add_settings_flags(parser: CommandParser, record: type, names: Iterable[str]) -> None:
+def add_settings_flags(parser: CommandParser | argparse._ArgumentGroup, record: type, names: Iterable[str]) -> None:
     """Add one flag for each named field of a frozen dataclass; a flag that is not given changes nothing.
 
     The help of a flag is what the record's docstring says about the field.
