@@ -3,10 +3,9 @@
     python benchmarks/bench_language.py --out runs/bench/language.json
     python benchmarks/bench_language.py --scale full --task wordle --out runs/bench/wordle.json
 
-Reduced is meant for half an hour on two idle cores, which was not measured; full, Wordle alone takes hours.
-Interrupted, the same command continues: logs, phases and evaluations lie below `--work`. Every method has its
-extraction tuned on the same games of their own, then plays the evaluation games. Scores are normalised as LMRL-Gym
-does, and stand next to the published.
+Interrupted, the same command continues: logs, phases and evaluations lie below `--work`. SFT takes as many steps as the
+longer of the two phases of the others. Every method has its extraction tuned on the same games of their own, then plays
+the evaluation games. Scores are normalised as LMRL-Gym does, and stand next to the published.
 """
 
 from __future__ import annotations
@@ -32,20 +31,25 @@ from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialog
 from vlm_qsft.dialogue.tasks import EVALUATION, LANGUAGE_TASKS, TUNING
 from vlm_qsft.policy import PolicySettings
 from vlm_qsft.processes import usable_cores
-from vlm_qsft.training.settings import TrainSettings
+from vlm_qsft.training.settings import TrainSettings, Weights
 
 METHODS = ("SFT", "SFT on successes", "Q-SFT", "MC returns", "ILQL", "CQL")
+SFT_WEIGHTS: dict[str, Weights] = {"SFT": "all", "SFT on successes": "successes"}
 CRITIC_OF = {"MC returns": "monte_carlo", "ILQL": "ilql", "CQL": "cql"}
 
 PUBLISHED = {
     "maze": {"BC": 58, "filtered BC": 69, "MC": 75, "ILQL": 99.9, "PPO": 80},
     "maze-partly-observed": {"BC": 53, "filtered BC": 50, "MC": 52, "ILQL": 76, "PPO": 42},
+    "wordle-small": {},
     "wordle": {"BC": 80, "filtered BC": 79, "MC": 95, "ILQL": 97.7, "PPO": 84},
     "endgames": {"BC": 35, "filtered BC": 18, "MC": 50, "ILQL": 46, "PPO": 77.5},
 }
-"""Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models."""
+"""Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models; `wordle-small` is ours."""
 
-SFT_SETTINGS = tuple(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.25, 0.0))
+SFT_SETTINGS = (
+    *(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.25, 0.0)),
+    PolicySettings("sft", 0.5, 0.0, 0.0, candidates=8),
+)
 Q_SETTINGS = (
     PolicySettings("ratio", 1.0, 8.0),
     PolicySettings("ratio", 1.0, 64.0),
@@ -55,8 +59,12 @@ Q_SETTINGS = (
     PolicySettings("ratio", 0.1, 16.0, support=0.6),
     PolicySettings("ratio", 0.05, 32.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
+    PolicySettings("ratio", 0.5, 32.0, candidates=8),
 )
-SINGLE_SETTINGS = tuple(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1))
+SINGLE_SETTINGS = (
+    *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1)),
+    PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Scale:
 
     Attributes:
         episodes: share of the recipe's logged games.
-        steps: share of its optimiser steps, by task.
+        steps: share of its optimiser steps, of the tasks that are run where none is chosen.
         games: share of `GAMES`.
     """
 
@@ -74,14 +82,13 @@ class Scale:
     games: float
 
 
-GAMES = {"wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
+GAMES = {"wordle-small": 1024, "wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
 """Evaluation games; a maze has 25 beginnings. An eighth as many, others, tune the extraction."""
 
 SCALES = {
-    "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
-    "medium": Scale(1.0, {"maze": 1.0, "maze-partly-observed": 1.0, "wordle": 0.4, "endgames": 0.4}, 1.0),
-    # A third of its steps leaves Q-SFT below filtering in the maze; Wordle and endgames would take hours.
-    "reduced": Scale(0.5, {"maze": 0.8, "maze-partly-observed": 0.6, "wordle": 0.1, "endgames": 0.1}, 0.25),
+    "full": Scale(1.0, {"maze": 1.0, "maze-partly-observed": 1.0, "wordle": 1.0, "endgames": 1.0}, 1.0),
+    # Wordle is the same game with fewer words. Endgames have no smaller version: legal moves alone take hours to learn.
+    "reduced": Scale(0.5, {"maze": 0.5, "maze-partly-observed": 0.5, "wordle-small": 1.0}, 0.5),
 }
 
 
@@ -97,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result: dict[str, Any] = {"scale": {"name": chosen.scale, **asdict(SCALES[chosen.scale])}, "seed": chosen.seed}
     result["tasks"] = {
         name: run(name, RECIPES[name], SCALES[chosen.scale], chosen.work / chosen.scale / name, seed=chosen.seed)
-        for name in chosen.task or RECIPES
+        for name in chosen.task or SCALES[chosen.scale].steps
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result | provenance(), indent=2) + "\n")
@@ -116,6 +123,7 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
         low, high = method["interval"]
         policy = method["policy"]
         how = f"{policy['extraction']} T {policy['temperature']:g} beta {policy['inverse_temperature']:g}"
+        how += f" of {policy['candidates']}" if policy["candidates"] > 1 else ""
         scores = [round(method["score"], 1), round(method["mean_return"], 3), f"{low:.3f} to {high:.3f}"]
         rows.append([name, *scores, round(method["success_rate"], 3), round(method["mean_turns"], 1), how])
     return header, rows
@@ -129,7 +137,7 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
     statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
     methods = {}
     for name in METHODS:
-        policy = train(name, logs, recipe, scale.steps[task], work, seed=seed)
+        policy = train(name, logs, recipe, scale.steps.get(task, 1.0), work, seed=seed)
         methods[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
@@ -137,8 +145,8 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
         "model": recipe.model.to_json(),
         "observed_weight": recipe.observed_weight,
         "augmented_copies": recipe.augmented_copies,
-        "behavior": shortened(recipe.behavior, scale.steps[task], seed).to_json(),
-        "q": shortened(recipe.q, scale.steps[task], seed).to_json(),
+        "behavior": shortened(recipe.behavior, scale.steps.get(task, 1.0), seed).to_json(),
+        "q": shortened(recipe.q, scale.steps.get(task, 1.0), seed).to_json(),
         "methods": methods,
     }
 
@@ -151,21 +159,21 @@ def shortened(settings: TrainSettings, share: float, seed: int) -> TrainSettings
 
 
 def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path, *, seed: int) -> Path:
-    """Return the checkpoint of a method; all but SFT on successes build on the behavior policy of SFT."""
+    """Return the checkpoint of a method; those with a Q phase build on one behavior policy."""
     progress = NamedProgress()
-    settings = shortened(recipe.behavior, share, seed)
+    of_behavior, of_q = shortened(recipe.behavior, share, seed), shortened(recipe.q, share, seed)
     others: dict[str, Any] = {
         "observed_weight": recipe.observed_weight,
         "augmented_copies": recipe.augmented_copies,
         "progress": progress,
     }
-    if method == "SFT on successes":
-        out = work / "sft-successes"
-        return train_text_behavior(logs, recipe.model, settings, out, weights="successes", **others)
-    behavior = train_text_behavior(logs, recipe.model, settings, work / "behavior", **others)
+    if method in SFT_WEIGHTS and (method != "SFT" or of_behavior.steps < of_q.steps):
+        out = work / ("sft" if method == "SFT" else "sft-successes")
+        as_long = shortened(replace(recipe.behavior, steps=max(recipe.behavior.steps, recipe.q.steps)), share, seed)
+        return train_text_behavior(logs, recipe.model, as_long, out, weights=SFT_WEIGHTS[method], **others)
+    behavior = train_text_behavior(logs, recipe.model, of_behavior, work / "behavior", **others)
     if method == "SFT":
         return behavior
-    of_q = shortened(recipe.q, share, seed)
     if method in CRITIC_OF:
         of_q = replace(of_q, method=CRITIC_OF[method])
     return train_text_q(
@@ -181,7 +189,7 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
 
 def label(settings: PolicySettings) -> str:
     """Return a setting as part of a file name."""
-    return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}"
+    return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}-{settings.candidates}"
 
 
 def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> dict[str, Any]:

@@ -92,6 +92,9 @@ def test_the_record_of_generate_holds_every_extraction_beside_plain_generation(
     assert "x plain [" in capsys.readouterr().out
 
 
+FOLDERS = ("behavior", "sft", "sft-successes", "qsft", "monte_carlo", "ilql", "cql")
+
+
 def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_path: Path) -> None:
     bench = load_benchmark("language")
     recipe = bench.RECIPES["wordle"]
@@ -101,7 +104,7 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
         episodes=20,
         model=TextModelSettings(width=32, layers=1),
         behavior=short,
-        q=replace(recipe.q, steps=2, batch_size=4, validation_fraction=0.2, device="cpu"),
+        q=replace(recipe.q, steps=3, batch_size=4, validation_fraction=0.2, device="cpu"),
     )
     result = bench.run("wordle", tiny, bench.Scale(1.0, {"wordle": 1.0}, games=0.0), tmp_path, seed=0)
     assert tuple(result["methods"]) == bench.METHODS
@@ -109,6 +112,8 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
         best = max(trial["mean_return"] for trial in method["tuning"])
         assert {"policy": method["policy"], "mean_return": best} in method["tuning"], name
         assert method["episodes"] == 8 and method["interval"][0] <= method["mean_return"] <= method["interval"][1]
+    steps = {name: json.loads((tmp_path / name / "settings.json").read_text())["train"]["steps"] for name in FOLDERS}
+    assert steps == {"behavior": 2, "sft": 3, "sft-successes": 3, "qsft": 3, "monte_carlo": 3, "ilql": 3, "cql": 3}
     header, rows = bench.rows_of(result["methods"])
     assert [row[0] for row in rows] == list(bench.METHODS) and all(len(row) == len(header) for row in rows)
     assert result["published"]["ILQL"] == 97.7

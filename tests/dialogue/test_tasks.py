@@ -21,6 +21,7 @@ def logged(name: str, games: int) -> list[Conversation]:
     ("name", "games", "mean_return", "success_rate", "mean_turns"),
     [
         ("wordle", 2000, -4.12, 0.70, nan),  # published
+        ("wordle-small", 2000, -3.25, 0.82, 4.07),  # ours
         ("maze", 600, -83.0, nan, nan),  # published
         ("maze-partly-observed", 600, -83.0, nan, nan),  # published
         ("endgames", 120, 0.586, 0.59, 11.9),  # published

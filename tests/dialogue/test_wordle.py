@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from vlm_qsft.dialogue.tasks import game_generator
-from vlm_qsft.dialogue.tasks.wordle import Wordle, feedback, feedback_table, feedback_text, guess_text, wordle_words
+from vlm_qsft.dialogue.tasks.wordle import (
+    SmallWordle,
+    Wordle,
+    feedback,
+    feedback_table,
+    feedback_text,
+    guess_text,
+    wordle_words,
+)
 
 
 def game(hidden: str) -> Wordle:
@@ -59,23 +67,33 @@ def test_the_sixth_wrong_guess_ends_the_game_without_success() -> None:
     assert not results[-1].success
 
 
-def test_the_expert_reaches_the_optimum_over_all_words() -> None:
-    """-1.91 over our words; published is -1.94, the mean of 1,000 games over LMRL-Gym's (standard error 0.02)."""
+@pytest.mark.parametrize(("kind", "optimum"), [(Wordle, -1.9125), (SmallWordle, -1.36)])
+def test_the_expert_reaches_the_optimum_over_all_words(kind: type[Wordle], optimum: float) -> None:
+    """Published is -1.94, the mean of 1,000 games over LMRL-Gym's words (standard error 0.02)."""
     returns = []
-    for hidden in range(len(wordle_words())):
-        wordle = Wordle()
+    for hidden in range(len(kind.words())):
+        wordle = kind()
         wordle.reset(np.random.default_rng(0))
         wordle._hidden = hidden
         rewards = []
         while not (result := wordle.step(wordle.expert_action())).terminated:
             rewards.append(result.reward)
         returns.append(sum(rewards) + result.reward)
-    assert np.mean(returns) == pytest.approx(-1.91, abs=0.005)
+    assert np.mean(returns) == pytest.approx(optimum)
     assert min(returns) > -6.0
 
 
+def test_the_small_game_knows_no_other_words_than_its_own() -> None:
+    small, other = SmallWordle(), next(word for word in wordle_words() if word not in SmallWordle.words())
+    small.reset(np.random.default_rng(0))
+    assert len(SmallWordle.words()) == 50 and set(SmallWordle.words()) < set(wordle_words())
+    assert small.step(guess_text(other)).observation == "\n"
+    assert small.step(guess_text(SmallWordle.words()[small._hidden])).success
+
+
 def test_the_table_of_feedback_agrees_with_the_rule() -> None:
-    words, table = wordle_words(), feedback_table()
+    words = wordle_words()
+    table = feedback_table(words)
     for guess, hidden in ((0, 0), (3, 399), (200, 7)):
         assert table[guess, hidden] == feedback(words[guess], words[hidden])
     assert guess_text("music") == "m u s i c\n"

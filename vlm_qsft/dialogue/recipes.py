@@ -74,6 +74,16 @@ RECIPES = MappingProxyType(
             q=_phase(700, 24, 3e-3, **{**_MAZE_Q, "gamma": 0.98, "n_step": 3, "target_update_rate": 0.2}),
             policy=_SHARP,
         ),
+        # Little behavior, more Q: what logs say next is hard to learn; what solves a game stands in every success.
+        "wordle-small": TextRecipe(
+            episodes=4000,
+            model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
+            behavior=_phase(100, 64, 5e-3, optimizer="muon", weight_decay=0.1),
+            q=_phase(800, 64, 3e-3, **_WORDLE_Q, optimizer="muon", weight_decay=0.1),
+            policy=PolicySettings("single", temperature=0.5, inverse_temperature=0.0, support=0.0, candidates=8),
+            observed_weight=1.0,
+            augmented_copies=4,
+        ),
         "wordle": TextRecipe(
             episodes=20000,
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),

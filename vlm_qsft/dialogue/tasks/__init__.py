@@ -20,13 +20,21 @@ from vlm_qsft.dialogue.tasks.language_task import (
 from vlm_qsft.dialogue.tasks.maze import FullyObservedMaze, PartlyObservedMaze
 from vlm_qsft.dialogue.tasks.text_navigation import TextNavigation
 from vlm_qsft.dialogue.tasks.twenty_questions import TwentyQuestions
-from vlm_qsft.dialogue.tasks.wordle import Wordle
+from vlm_qsft.dialogue.tasks.wordle import SmallWordle, Wordle
 from vlm_qsft.errors import UnknownName
 
 LANGUAGE_TASKS: MappingProxyType[str, type[LanguageTask]] = MappingProxyType(
     {
         task.name: task
-        for task in (Wordle, FullyObservedMaze, PartlyObservedMaze, ChessEndgames, TwentyQuestions, TextNavigation)
+        for task in (
+            Wordle,
+            SmallWordle,
+            FullyObservedMaze,
+            PartlyObservedMaze,
+            ChessEndgames,
+            TwentyQuestions,
+            TextNavigation,
+        )
     }
 )
 

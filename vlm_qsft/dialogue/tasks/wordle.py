@@ -52,9 +52,8 @@ def feedback(guess: str, hidden: str) -> int:
 
 
 @lru_cache
-def feedback_table() -> Int16[np.ndarray, "guess hidden"]:
+def feedback_table(words: tuple[str, ...]) -> Int16[np.ndarray, "guess hidden"]:
     """Return the feedback of every guess on every hidden word."""
-    words = wordle_words()
     return np.array([[feedback(guess, hidden) for hidden in words] for guess in words], np.int16)
 
 
@@ -64,13 +63,13 @@ def feedback_text(number: int) -> str:
     return " ".join(LETTERS[digit] for digit in digits) + "\n"
 
 
-def most_informative(consistent: Bool[np.ndarray, " word"]) -> int:
+def most_informative(words: tuple[str, ...], consistent: Bool[np.ndarray, " word"]) -> int:
     """Return the consistent word that leaves the least expected log-number of words; of equal ones the first.
 
     LMRL-Gym's optimum of -1.94 is the mean return of this player.
     """
     candidates = np.flatnonzero(consistent)
-    table = feedback_table()[np.ix_(candidates, candidates)]
+    table = feedback_table(words)[np.ix_(candidates, candidates)]
     left = [np.bincount(row)[np.unique(row)] for row in table]
     expected = [float(counts @ np.log(counts)) for counts in left]
     return int(candidates[int(np.argmin(np.round(expected, 9)))])
@@ -87,11 +86,16 @@ class Wordle(LanguageTask):
     logs_source = "LMRL-Gym: -4.12 with standard deviation 1.59, success .70"
     scores = ScoreScale(minimum=-6.0, data_average=-4.12, maximum=-1.94)
 
+    @classmethod
+    def words(cls) -> tuple[str, ...]:
+        """Return the list: what may be hidden, and all that may be guessed."""
+        return wordle_words()
+
     def reset(self, generator: np.random.Generator) -> str:
         """Hide a word."""
         self._generator = generator
-        self._hidden = int(generator.integers(len(wordle_words())))
-        self._consistent = np.ones(len(wordle_words()), bool)
+        self._hidden = int(generator.integers(len(self.words())))
+        self._consistent = np.ones(len(self.words()), bool)
         self._guesses = 0
         return "Wordle:\n"
 
@@ -100,11 +104,11 @@ class Wordle(LanguageTask):
         self._guesses += 1
         is_last = self._guesses == GUESSES
         word = action.removesuffix(self.end).replace(" ", "")
-        if word not in wordle_words() or action != guess_text(word):
+        if word not in self.words() or action != guess_text(word):
             return StepResult("\n", -1.0, terminated=is_last)
-        guess = wordle_words().index(word)
-        answer = feedback_table()[guess, self._hidden]
-        self._consistent &= feedback_table()[guess] == answer
+        of_guess = feedback_table(self.words())[self.words().index(word)]
+        answer = of_guess[self._hidden]
+        self._consistent &= of_guess == answer
         solved = bool(answer == SOLVED)
         return StepResult(
             feedback_text(int(answer)), 0.0 if solved else -1.0, terminated=solved or is_last, success=solved
@@ -113,12 +117,13 @@ class Wordle(LanguageTask):
     def logged_action(self) -> str:
         """Guess a word that agrees with the feedback so far, or any word of the list."""
         candidates = self._consistent if self._generator.random() < SHARE_CONSISTENT else np.ones_like(self._consistent)
-        return guess_text(wordle_words()[self._generator.choice(np.flatnonzero(candidates))])
+        return guess_text(self.words()[self._generator.choice(np.flatnonzero(candidates))])
 
     def expert_action(self) -> str:
         """Guess the word from which most is learned."""
-        guess = _first_guess() if self._consistent.all() else most_informative(self._consistent)
-        return guess_text(wordle_words()[guess])
+        words = self.words()
+        guess = _first_guess(words) if self._consistent.all() else most_informative(words, self._consistent)
+        return guess_text(words[guess])
 
     @classmethod
     def reward_scale(cls, gamma: float) -> RewardScale:
@@ -131,11 +136,26 @@ class Wordle(LanguageTask):
         return with_other_past(conversation, generator)
 
 
+class SmallWordle(Wordle):
+    """Wordle with every eighth word of the list: the same game, learned in minutes."""
+
+    name = "wordle-small"
+    purpose = "guess a hidden word of 50 in six tries; -1 per wrong guess"
+    logs = LogStatistics(mean_return=-3.25, success_rate=0.82, mean_turns=4.07)
+    logs_source = "ours"
+    scores = ScoreScale(minimum=-6.0, data_average=-3.25, maximum=-1.36)
+
+    @classmethod
+    def words(cls) -> tuple[str, ...]:
+        """Return every eighth word."""
+        return wordle_words()[::8]
+
+
 def guess_text(word: str) -> str:
     """Return a word as an action text: `c r a n e` and a line end."""
     return " ".join(word) + "\n"
 
 
 @lru_cache
-def _first_guess() -> int:
-    return most_informative(np.ones(len(wordle_words()), bool))
+def _first_guess(words: tuple[str, ...]) -> int:
+    return most_informative(words, np.ones(len(words), bool))
