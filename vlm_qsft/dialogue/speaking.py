@@ -39,7 +39,7 @@ def speak(
     *,
     longest: int,
 ) -> list[ActionText]:
-    """Draw one action text per conversation; `state` has read all of it but its last token.
+    """Draw one action text per conversation. Afterwards `state` has read all of it but its last token.
 
     Args:
         said: about the first token.
