@@ -73,7 +73,7 @@ class Scale:
 
     Attributes:
         episodes: share of the recipe's logged games.
-        steps: share of its optimiser steps, of the tasks that are run where none is chosen.
+        steps: share of its optimiser steps, of each task that the scale has.
         games: share of `GAMES`.
     """
 
@@ -86,7 +86,7 @@ GAMES = {"wordle-small": 1024, "wordle": 4096, "maze": 512, "maze-partly-observe
 """Evaluation games; a maze has 25 beginnings. An eighth as many, others, tune the extraction."""
 
 SCALES = {
-    "full": Scale(1.0, {"maze": 1.0, "maze-partly-observed": 1.0, "wordle": 1.0, "endgames": 1.0}, 1.0),
+    "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
     # Wordle is the same game with fewer words. Endgames have no smaller version: legal moves alone take hours to learn.
     "reduced": Scale(0.5, {"maze": 0.5, "maze-partly-observed": 0.5, "wordle-small": 1.0}, 0.5),
 }
@@ -101,10 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--task", type=one_of("task", RECIPES), action="append", help="instead of all; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of logs, weights and order")
     chosen = parser.parse_args(arguments)
-    result: dict[str, Any] = {"scale": {"name": chosen.scale, **asdict(SCALES[chosen.scale])}, "seed": chosen.seed}
+    scale = SCALES[chosen.scale]
+    tasks = chosen.task or list(scale.steps)
+    if missing := [task for task in tasks if task not in scale.steps]:
+        parser.error(f"The scale '{chosen.scale}' has no '{missing[0]}'; it has {', '.join(scale.steps)}.")
+    result: dict[str, Any] = {"scale": {"name": chosen.scale, **asdict(scale)}, "seed": chosen.seed}
     result["tasks"] = {
-        name: run(name, RECIPES[name], SCALES[chosen.scale], chosen.work / chosen.scale / name, seed=chosen.seed)
-        for name in chosen.task or SCALES[chosen.scale].steps
+        name: run(name, RECIPES[name], scale, chosen.work / chosen.scale / name, seed=chosen.seed) for name in tasks
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result | provenance(), indent=2) + "\n")
@@ -132,12 +135,12 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
 def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -> dict[str, Any]:
     """Record, train and evaluate every method on a task, and return what they reached."""
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-    logs = work / "logs"
+    logs, share = work / "logs", scale.steps[task]
     episodes = max(20, round(scale.episodes * recipe.episodes))
     statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
     methods = {}
     for name in METHODS:
-        policy = train(name, logs, recipe, scale.steps.get(task, 1.0), work, seed=seed)
+        policy = train(name, logs, recipe, share, work, seed=seed)
         methods[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
@@ -145,8 +148,8 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
         "model": recipe.model.to_json(),
         "observed_weight": recipe.observed_weight,
         "augmented_copies": recipe.augmented_copies,
-        "behavior": shortened(recipe.behavior, scale.steps.get(task, 1.0), seed).to_json(),
-        "q": shortened(recipe.q, scale.steps.get(task, 1.0), seed).to_json(),
+        "behavior": shortened(recipe.behavior, share, seed).to_json(),
+        "q": shortened(recipe.q, share, seed).to_json(),
         "methods": methods,
     }
 

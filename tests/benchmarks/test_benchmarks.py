@@ -92,6 +92,16 @@ def test_the_record_of_generate_holds_every_extraction_beside_plain_generation(
     assert "x plain [" in capsys.readouterr().out
 
 
+def test_a_task_that_a_scale_does_not_have_is_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load_benchmark("language").main(["--scale", "reduced", "--task", "wordle", "--work", str(tmp_path / "work")])
+    assert stopped.value.code == 2
+    assert "The scale 'reduced' has no 'wordle'; it has maze" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
 FOLDERS = ("behavior", "sft", "sft-successes", "qsft", "monte_carlo", "ilql", "cql")
 
 

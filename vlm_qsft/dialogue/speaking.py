@@ -57,7 +57,7 @@ def speak(
     texts = [ActionText() for _ in range(n_conversations * settings.candidates)]
     speaking = torch.ones(len(texts), dtype=torch.bool)
     while True:
-        drawn = torch.multinomial(next_distribution(said, settings).exp().cpu(), 1, generator=generator)
+        drawn = draw(said, settings, generator)
         if candidates is not None:
             candidates.add(said, drawn[:, 0], speaking)
         for row, (token, q_value) in enumerate(zip(drawn[:, 0].tolist(), q_values(said, drawn).tolist(), strict=True)):
@@ -76,9 +76,15 @@ def speak(
     return [texts[row] for row in taken.tolist()]
 
 
+def draw(said: TokenLogProbs, settings: PolicySettings, generator: torch.Generator) -> Int64[Tensor, "batch 1"]:
+    """Draw the next token of every conversation. Raises NotFinite: a network says NaN."""
+    return torch.multinomial(next_distribution(said, settings).exp().cpu(), 1, generator=generator)
+
+
 def q_values(said: TokenLogProbs, drawn: Int64[Tensor, "batch 1"]) -> Float32[Tensor, " batch"]:
-    """Return the Q-values of drawn tokens; NaN where one of the two networks is not asked."""
+    """Return the Q-values of drawn tokens alone; NaN where one of the two networks is not asked."""
     if said.log_p is None or said.log_pi is None:
         return torch.full((len(drawn),), torch.nan)
-    ratio: Tensor = log_likelihood_ratio(said.log_p, said.log_pi, clip=True)
-    return ratio.gather(1, drawn.to(ratio.device))[:, 0].exp().cpu()
+    there = drawn.to(said.log_p.device)
+    drawn_and_dummy = torch.cat([said.log_p.gather(1, there), said.log_p[:, -1:]], 1)
+    return log_likelihood_ratio(drawn_and_dummy, said.log_pi.gather(1, there), clip=True)[:, 0].exp().cpu()

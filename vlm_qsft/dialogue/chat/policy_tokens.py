@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
-from vlm_qsft.dialogue.speaking import q_values, speak
-from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.dialogue.speaking import draw, q_values, speak
+from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState
 
@@ -59,7 +59,7 @@ class PolicyTokens:
             yield from zip(text.token_ids, text.q_values, strict=True)
             return
         while True:
-            drawn = torch.multinomial(next_distribution(said, self._settings).exp().cpu(), 1, generator=self._generator)
+            drawn = draw(said, self._settings, self._generator)
             yield int(drawn), float(q_values(said, drawn))
             said = self._read(state, [int(drawn)])
 
