@@ -216,3 +216,7 @@ def test_help_answers_within_half_a_second_of_processor_time(command: str) -> No
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "usage: qsft" in result.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < CLI_CPU_LIMIT_S
+
+
+def test_the_flags_of_a_policy_are_known_without_numpy() -> None:
+    assert not {"numpy", "torch"} & loaded_by("import vlm_qsft.cli.evaluate; vlm_qsft.cli.evaluate.build_parser()")
