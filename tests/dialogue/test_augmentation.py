@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from vlm_qsft.data.split import split_episodes
 from vlm_qsft.dialogue import Conversation, Message
+from vlm_qsft.dialogue.augmentation import with_copies
 from vlm_qsft.dialogue.tasks import RECORDING, game_generator, language_task, play
 from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
-from vlm_qsft.dialogue.tasks.language_task import with_other_past
 from vlm_qsft.dialogue.tasks.lone_king import SYMMETRIES, position_from_fen, sign_of_check
+from vlm_qsft.dialogue.tasks.other_pasts import OtherPasts
+from vlm_qsft.dialogue.tasks.twenty_questions import oracle_table
 from vlm_qsft.dialogue.tasks.wordle import feedback, feedback_text
 from vlm_qsft.errors import DatasetError, InvalidSetting
+from vlm_qsft.training.settings import TrainSettings
 
 
 def logged(name: str, game: int) -> Conversation:
@@ -27,85 +30,129 @@ def turns(conversation: Conversation) -> list[tuple[Message, Message]]:
 
 
 @pytest.mark.parametrize("name", ["wordle", "twenty-questions"])
-def test_a_game_with_another_past_has_turns_of_its_own_and_ends_as_it_did(name: str) -> None:
-    generator = np.random.default_rng(0)
-    seen: set[tuple[Message, ...]] = set()
-    for game in range(30):
-        conversation = logged(name, game)
+def test_a_solution_gets_other_pasts_out_of_games_with_the_same_solution(name: str) -> None:
+    generator, task = np.random.default_rng(0), language_task(name)
+    games = [logged(name, game) for game in range(400)]
+    augmenter = task.augmenter(games)
+    of_others, seen = 0, set()
+    for conversation in games[:60]:
         for _ in range(8):
-            made = language_task(name).augmented(conversation, generator)
-            assert made.messages[0] == conversation.messages[0]
-            of_made, of_logged = turns(made), turns(conversation)
-            assert of_made and Counter(of_made) <= Counter(of_logged)
-            assert made.attributes == conversation.attributes
-            assert len(of_made) == len(of_logged) or conversation.attributes["success"]
-            assert of_made[-1] == of_logged[-1] or not conversation.attributes["success"]
-            assert (made.terminated, made.truncated) == (conversation.terminated, conversation.truncated)
+            made = augmenter(conversation, generator)
+            if made is None:
+                continue
+            assert conversation.attributes["success"]
+            *past, solution = turns(made)
+            assert made.messages[0] == conversation.messages[0] and solution == turns(conversation)[-1]
+            assert (made.terminated, made.attributes) == (conversation.terminated, conversation.attributes)
+            assert 1 <= len(past) < task.horizon and len(set(past)) == len(past)
+            assert [message.trained for message in made.actions] == [False] * len(past) + [True]
+            as_logged = [(replace(said, trained=True), heard) for said, heard in past]
+            of_others += not set(as_logged) <= set(turns(conversation))
             seen.add(made.messages)
-    assert len(seen) > 120, "hardly a game is another one"
+    assert len(seen) > 100, "hardly a game is another one"
+    assert of_others > 20, "hardly a turn is of another game"
 
 
-def test_the_answers_of_a_wordle_game_stay_true_of_its_hidden_word() -> None:
-    conversation = next(game for game in (logged("wordle", n) for n in range(50)) if game.attributes["success"])
-    last = conversation.actions[-1]
-    made = language_task("wordle").augmented(conversation, np.random.default_rng(1))
-    for said, heard in turns(made):
-        assert heard.text == feedback_text(feedback(word_of(said), word_of(last)))
+@pytest.mark.parametrize("name", ["wordle", "wordle-small"])
+def test_the_answers_of_a_wordle_game_stay_true_of_its_hidden_word(name: str) -> None:
+    for made in copies_of(name):
+        hidden = word_of(made.actions[-1])
+        for said, heard in turns(made):
+            assert heard.text == feedback_text(feedback(word_of(said), hidden))
+
+
+def test_the_answers_of_twenty_questions_stay_true_of_the_object() -> None:
+    table = oracle_table()
+    for made in copies_of("twenty-questions"):
+        hidden = table.questions.index(made.actions[-1].text.strip()) + len(table.objects) - len(table.questions)
+        for said, heard in turns(made):
+            answer = table.has[hidden, table.questions.index(said.text.strip())]
+            assert heard.text == ("Yes.\n" if answer else "No.\n")
+
+
+def copies_of(name: str) -> list[Conversation]:
+    games, generator = [logged(name, number) for number in range(200)], np.random.default_rng(1)
+    augmenter = language_task(name).augmenter(games)
+    made = [copy for copy in (augmenter(conversation, generator) for conversation in games) if copy is not None]
+    assert len(made) > 50
+    return made
 
 
 def word_of(said: Message) -> str:
     return said.text.replace(" ", "").strip()
 
 
+def game(said: str, *, solved: bool = True, terminated: bool = True) -> Conversation:
+    """A game of one letter per question."""
+    asked = [(Message("assistant", f"{letter}\n", -1.0), Message("environment", "No.\n")) for letter in said]
+    if solved:
+        asked[-1] = (replace(asked[-1][0], reward=0.0), asked[-1][1])
+    messages = (Message("environment", "Questions:\n"), *(message for turn in asked for message in turn))
+    return Conversation(messages, terminated, not terminated)
+
+
 @pytest.mark.parametrize(
-    ("success", "orders"),
+    ("logs", "drawn"),
     [
-        (True, {"2", "02", "12", "012", "102"}),
-        (False, {"012", "021", "102", "120", "201", "210"}),
+        ([game("abz")], "az bz abz baz"),
+        ([game("abz"), game("acz")], "az bz cz abz acz baz bcz caz cbz"),
+        ([game("az"), game("bz")], "az bz abz baz"),
+        ([game("abcz")], "az bz cz abz acz baz bcz caz cbz"),
+        ([game("abz"), game("cdy"), game("efz", solved=False)], "az bz abz baz"),
+        ([game("z"), game("az")], "az"),
+        ([game("z"), game("ay")], ""),
+        ([game("abz", solved=False), game("cz")], ""),
+        ([game("abz", terminated=False), game("cz")], ""),
     ],
-)
-def test_every_order_is_drawn_and_every_part_of_the_past_of_a_success(success: bool, orders: set[str]) -> None:
-    opening = Message("environment", "Questions:\n")
-    said = [(Message("assistant", f"{number}\n", -1.0), Message("environment", "No.\n")) for number in range(3)]
-    conversation = Conversation(
-        (opening, *(message for turn in said for message in turn)), True, attributes={"success": success}
-    )
-    generator = np.random.default_rng(0)
-    drawn = {
-        "".join(message.text.strip() for message in with_other_past(conversation, generator).actions)
-        for _ in range(400)
-    }
-    assert drawn == orders
+    ids=[
+        "alone", "with another solved one", "with shorter ones", "longer than a game can be", "with other solutions",
+        "without a past of its own", "of which nothing is known", "a failure", "cut off",
+    ],
+)  # fmt: skip
+def test_every_past_is_drawn_that_can_be_known(logs: list[Conversation], drawn: str) -> None:
+    generator, augmenter = np.random.default_rng(0), OtherPasts(logs, horizon=3)
+    made = [augmenter(logs[0], generator) for _ in range(400)]
+    texts = {"".join(message.text.strip() for message in one.actions) for one in made if one is not None}
+    assert texts == set(drawn.split())
+    assert (None in made) == (not drawn)
 
 
-def test_the_last_turn_of_a_log_that_does_not_say_how_it_ended_stays_the_last() -> None:
-    conversation = replace(logged("wordle", 3), attributes={})
-    assert len(conversation.actions) > 2
-    generator = np.random.default_rng(0)
-    made = [with_other_past(conversation, generator) for _ in range(50)]
-    assert {one.actions[-1] for one in made} == {conversation.actions[-1]}
-    assert len({one.messages for one in made}) > 2
+def test_no_turn_of_a_held_out_game_comes_into_a_copy() -> None:
+    games = [logged("wordle-small", number) for number in range(300)]
+    settings = TrainSettings(steps=1, validation_fraction=0.5)
+    everything, made_of = with_copies("wordle-small", games, settings, 4)
+    trained, held_out = split_episodes(len(games), settings.validation_fraction, settings.seed)
+    known = {turn for number in trained.tolist() for turn in turns(games[number])}
+    assert {turn for number in held_out.tolist() for turn in turns(games[number])} - known, "nothing to give away"
+    copies, copied = everything[len(games) :], made_of[len(games) :].tolist()
+    solved = {number for number in trained.tolist() if games[number].attributes["success"]}
+    assert set(copied) <= solved and len(copies) == len(copied) > 3 * len(solved)
+    assert all(copy.actions[-1] == games[number].actions[-1] for copy, number in zip(copies, copied, strict=True))
+    assert {(replace(said, trained=True), heard) for copy in copies for said, heard in turns(copy)} <= known
 
 
 @pytest.mark.parametrize(
     "messages",
     [
         (),
+        (Message("environment", "Questions:\n"),),
         (Message("assistant", "1\n"), Message("environment", "No.\n")),
         (Message("environment", "Questions:\n"), Message("assistant", "1\n")),
         (Message("environment", "Questions:\n"), Message("environment", "No.\n"), Message("assistant", "1\n")),
     ],
 )
 def test_a_conversation_of_another_build_has_no_other_past(messages: tuple[Message, ...]) -> None:
+    conversation = Conversation(messages, terminated=True)
     with pytest.raises(DatasetError, match="one answer to each"):
-        with_other_past(Conversation(messages, terminated=True), np.random.default_rng(0))
+        OtherPasts([conversation], horizon=6)(conversation, np.random.default_rng(0))
 
 
 def test_a_turned_board_is_the_same_game() -> None:
     generator, openings = np.random.default_rng(0), set()
     for game in range(12):
         conversation = logged("endgames", game)
-        made = ChessEndgames.augmented(conversation, generator)
+        made = ChessEndgames.augmenter([conversation])(conversation, generator)
+        assert made is not None
         openings.add((game, made.messages[0].text))
         assert [message.reward for message in made.messages] == [message.reward for message in conversation.messages]
         for (before, said), (after, _) in zip(turns_of_white(made), turns_of_white(made)[1:], strict=False):
@@ -133,12 +180,12 @@ def test_the_eight_symmetries_are_eight_and_keep_the_number_of_moves() -> None:
 def test_a_move_that_is_none_cannot_be_turned() -> None:
     messages = (Message("environment", spaced("7k/8/6K1/8/8/8/8/1Q6 w - - 0 1")), Message("assistant", spaced("Qa9")))
     with pytest.raises(DatasetError, match="'Qa9' is no legal move"):
-        ChessEndgames.augmented(Conversation(messages), np.random.default_rng(0))
+        ChessEndgames.augmenter([])(Conversation(messages), np.random.default_rng(0))
     with pytest.raises(DatasetError, match="No position stands before the move 'Qa9'"):
-        ChessEndgames.augmented(Conversation(messages[1:]), np.random.default_rng(0))
+        ChessEndgames.augmenter([])(Conversation(messages[1:]), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", ["maze", "maze-partly-observed", "text-navigation"])
 def test_a_task_without_augmentation_says_so(name: str) -> None:
     with pytest.raises(InvalidSetting, match=f"Games of '{name}' cannot be augmented"):
-        language_task(name).augmented(Conversation(()), np.random.default_rng(0))
+        language_task(name).augmenter([])

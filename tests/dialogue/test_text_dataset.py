@@ -20,12 +20,17 @@ GAMMA = 0.5
 PLAYED = (("x", "a\n", 0.0), ("y", "b\n", 0.5), ("x", "a\n", 1.0))
 
 
-def table(*, context_turns: int | None, games: int = 1, horizon: int | None = None) -> TextTable:
+def table(
+    *, context_turns: int | None, games: int = 1, horizon: int | None = None, untrained: tuple[int, ...] = ()
+) -> TextTable:
     conversation = Conversation(
         tuple(
             message
-            for text, action, reward in PLAYED
-            for message in (Message("environment", text), Message("assistant", action, reward))
+            for turn, (text, action, reward) in enumerate(PLAYED)
+            for message in (
+                Message("environment", text),
+                Message("assistant", action, reward, trained=turn not in untrained),
+            )
         ),
         terminated=True,
     )
@@ -147,6 +152,32 @@ def test_contexts_are_drawn_by_the_mean_return_of_their_tokens_and_split_by_conv
     assert dataset.odds.tolist() == [0.375, 0.5, 0.375, 0.5]
     assert made.rows_of(np.array([1, 4])).tolist() == [4, 5, 12, 13, 14, 15]
     assert made.episode_success.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("observed_weight", [0.0, 1.0])
+def test_an_action_text_that_nobody_is_trained_to_say_is_seen_and_neither_said_nor_observed(
+    observed_weight: float,
+) -> None:
+    made = table(context_turns=None, games=2, untrained=(0, 2))
+    dataset = TextDataset(TextSource(made), made.frames_of(np.arange(2)), observed_weight=observed_weight)
+    batch = dataset[BatchRequest(np.array([1]))]
+    said = TOKENIZER.decode(batch.action_bins[:, 0].tolist())
+    assert said == "b\n" + "yx" * bool(observed_weight)
+    inputs = cast(TextInputs, batch.inputs)
+    assert [seen_tokens(inputs, state) for state in range(2)] == ["xa\ny", "xa\nyb"]
+    assert [seen_tokens(inputs, state) for state in range(2, len(batch))] == ["xa\n", "xa\nyb\n"] * bool(
+        observed_weight
+    )
+    assert batch.weights.sum().item() / len(batch) == pytest.approx(1.0 + observed_weight)
+    assert batch.returns[:2].tolist() == table(context_turns=None).returns[2:4].tolist(), "rewards count as ever"
+    assert dataset.odds.tolist() == [batch.returns[0].item()] * 2
+
+
+def test_a_context_with_nothing_to_train_on_is_not_drawn() -> None:
+    made = table(context_turns=1, games=2, untrained=(1,))
+    assert made.frames_of(np.arange(2)).tolist() == [0, 2, 3, 5]
+    assert made.rows_of(np.array([0, 1, 2])).tolist() == [0, 1, 4, 5]
+    assert made.n_trained.tolist() == [2, 0, 2] * 2
 
 
 def test_observed_tokens_are_further_rows_whose_loss_is_a_mean_of_its_own() -> None:

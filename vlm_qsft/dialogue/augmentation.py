@@ -48,26 +48,34 @@ def with_copies(
     if not copies:
         return list(conversations), logged
     chosen, _ = split_episodes(len(conversations), settings.validation_fraction, settings.seed)
-    made = augmented(task, conversations, chosen, copies=copies, seed=settings.seed)
-    return [*conversations, *made], np.append(logged, np.tile(chosen, copies))
+    made, made_of = augmented(task, conversations, chosen, copies=copies, seed=settings.seed)
+    return [*conversations, *made], np.append(logged, made_of)
 
 
 def augmented(
     task: str, conversations: Sequence[Conversation], chosen: Int64[np.ndarray, " chosen"], *, copies: int, seed: int
-) -> list[Conversation]:
+) -> tuple[list[Conversation], Int64[np.ndarray, " copy"]]:
     """Return augmented copies of the chosen conversations: all of them once, then all of them again.
 
+    Returns:
+        The copies, and of each the number of the conversation that it was made of. Of some there may be none.
+
     Raises:
-        InvalidSetting, DatasetError: see `LanguageTask.augmented`; the latter names the conversation.
+        InvalidSetting, DatasetError: see `LanguageTask.augmenter`; the latter names the conversation.
     """
-    played, generator = language_task(task), np.random.default_rng(seed)
-    made = []
+    augmenter = language_task(task).augmenter([conversations[number] for number in chosen.tolist()])
+    generator = np.random.default_rng(seed)
+    copied: list[Conversation] = []
+    made_of: list[int] = []
     for number in np.tile(chosen, copies).tolist():
         try:
-            made.append(played.augmented(conversations[number], generator))
+            copy = augmenter(conversations[number], generator)
         except DatasetError as error:
             raise DatasetError(
                 f"Conversation {number} of the logs cannot be augmented: {error} With --augmented-copies 0 it is "
                 "trained on as it is."
             ) from error
-    return made
+        if copy is not None:
+            copied.append(copy)
+            made_of.append(number)
+    return copied, np.array(made_of, np.int64)

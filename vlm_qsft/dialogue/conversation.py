@@ -22,11 +22,13 @@ class Message:
         role: who said it. What the assistant says is an action text; the rest is observed.
         text: as it was said; layouts and chat templates add their own marks.
         reward: what the whole action text earned, in the task's own unit; 0 for every other role.
+        trained: whether the policy is trained to say this action text; False where it only leads to what follows.
     """
 
     role: Role
     text: str
     reward: float = 0.0
+    trained: bool = True
 
     def __post_init__(self) -> None:
         """Validate.

@@ -60,7 +60,7 @@ def train_text_behavior(
         task: the language task; None where the logs say it.
         weights: "all" conversations, or the "successes".
         observed_weight: of the mean loss on what was observed beside that on the action tokens; see `TextDataset`.
-        augmented_copies: of each training conversation, by `LanguageTask.augmented`, to train on besides.
+        augmented_copies: of each training conversation, by `LanguageTask.augmenter`, to train on besides.
         progress: see `ProgressListener`.
 
     Raises:
@@ -131,7 +131,7 @@ def train_text_q(
 
     Args:
         behavior: checkpoint folder of `train_text_behavior`; its task and its tokens are used.
-        augmented_copies: see there; what a copy returns is what `LanguageTask.augmented` says.
+        augmented_copies: see there; what a copy returns is what `LanguageTask.augmenter` says.
         cache: folder of what can be computed again; by default `cache` beside `out`.
         others: see `train_text_behavior`.
 

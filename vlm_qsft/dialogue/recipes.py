@@ -19,7 +19,7 @@ class TextRecipe:
         episodes: logged games.
         model: its size.
         observed_weight: see `TextDataset`.
-        augmented_copies: see `LanguageTask.augmented`; of both phases.
+        augmented_copies: see `LanguageTask.augmenter`; of both phases.
         behavior: the behavior phase.
         q: the Q phase.
         policy: the extraction.
@@ -52,8 +52,8 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 _MAZE_Q = {
     "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
-# Nearly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
-_WORDLE_Q = {"gamma": 0.2, "backup": "monte_carlo", "priority_share": 0.0}
+# Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
+_WORDLE_Q = {"gamma": 0.4, "backup": "monte_carlo", "priority_share": 0.0}
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 _SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
@@ -87,7 +87,7 @@ RECIPES = MappingProxyType(
         "wordle": TextRecipe(
             episodes=20000,
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
-            behavior=_phase(2000, 96, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
+            behavior=_phase(1000, 64, 5e-3, optimizer="muon", weight_decay=0.1),
             q=_phase(4000, 64, 3e-3, **_WORDLE_Q, optimizer="muon", weight_decay=0.1),
             policy=PolicySettings("single", temperature=0.5, inverse_temperature=0.0, support=0.0, candidates=8),
             observed_weight=1.0,

@@ -120,6 +120,7 @@ def tokenize(
         turn=np.array(turn_of, np.int64),
         context=np.array(context, np.int64),
         reward=np.array([message.reward for message in conversation.actions], np.float32),
+        trained=np.array([message.trained for message in conversation.actions], bool),
         terminated=conversation.terminated,
     )
 

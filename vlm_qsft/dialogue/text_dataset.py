@@ -102,8 +102,7 @@ class TextDataset(TokenDataset):
         """
         self.source, self.frames = source, contexts
         self._q_columns = q_columns
-        first_row = source.table.first_row
-        self._mean_rows = float(np.mean(first_row[contexts + 1] - first_row[contexts]))
+        self._mean_rows = float(np.mean(source.table.n_trained[contexts]))
         self._observed_weight = observed_weight
         n_observed = len(source.observed(contexts)[0]) if observed_weight else 0
         self._mean_observed = n_observed / len(contexts)
@@ -112,15 +111,16 @@ class TextDataset(TokenDataset):
     def odds(self) -> Float32[np.ndarray, " chosen"]:
         """Return the mean return of the action tokens of each context."""
         table = self.source.table
-        sums = np.append(0.0, np.cumsum(np.maximum(table.returns, 0.0), dtype=np.float64))
+        returns = np.where(table.trained, np.maximum(table.returns, 0.0), 0.0)
+        sums = np.append(0.0, np.cumsum(returns, dtype=np.float64))
         begin, stop = table.first_row[self.frames], table.first_row[self.frames + 1]
-        return ((sums[stop] - sums[begin]) / (stop - begin)).astype(np.float32)
+        return ((sums[stop] - sums[begin]) / table.n_trained[self.frames]).astype(np.float32)
 
     def __getitems__(self, request: BatchRequest) -> TokenBatch:
         """Return the batch of a request; the DataLoader calls this with what the sampler yields."""
         table, columns = self.source.table, self._q_columns
         rows = table.rows_of(request.frames)
-        counts = table.first_row[request.frames + 1] - table.first_row[request.frames]
+        counts = table.n_trained[request.frames]
         importance = np.ones(len(request.frames)) if request.importance is None else request.importance
         # A loss is a mean over rows; with these weights every context counts by its rows, however many a batch has.
         weights = np.repeat(importance, counts) * (len(rows) / (len(request.frames) * self._mean_rows))

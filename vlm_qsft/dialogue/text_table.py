@@ -1,7 +1,7 @@
 """TextTable: logged conversations as contexts and rows, the columns that training on text reads.
 
 A **context** is what a policy sees at once: a whole conversation, or `context_turns` turns of it. It is what a batch is
-drawn from, as frames are of robots' episodes. A **row** is one logged action token, a decision of its own. Equal
+drawn from, as frames are of robots' episodes. A **row** is one action token, a decision of its own. Equal
 contexts, of which small games have many, are kept and read once: they are one **content**.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -34,6 +35,7 @@ class TextTable:
         context: of each row.
         place: of each row, the index in its context of the last token that is seen when it is chosen.
         token: that was chosen.
+        trained: whether a policy is trained to choose it; a row that is not stands for its place alone.
         returns: Monte-Carlo return from each row on.
         next_context: of each row, where the state is that its target bootstraps from.
         next_place: likewise.
@@ -50,6 +52,7 @@ class TextTable:
     context: Int64[np.ndarray, " row"]
     place: Int64[np.ndarray, " row"]
     token: Int64[np.ndarray, " row"]
+    trained: Bool[np.ndarray, " row"]
     returns: Float32[np.ndarray, " row"]
     next_context: Int64[np.ndarray, " row"]
     next_place: Int64[np.ndarray, " row"]
@@ -71,14 +74,20 @@ class TextTable:
         return digest.hexdigest()
 
     def frames_of(self, episodes: Int64[np.ndarray, " chosen"]) -> Int64[np.ndarray, " context"]:
-        """Return the contexts of these conversations in which something is chosen, ascending."""
-        return np.flatnonzero(np.isin(self.episode, episodes) & (np.diff(self.first_row) > 0))
+        """Return the contexts of these conversations that have rows to train on, ascending."""
+        return np.flatnonzero(np.isin(self.episode, episodes) & (self.n_trained > 0))
+
+    @cached_property
+    def n_trained(self) -> Int64[np.ndarray, " context"]:
+        """Return the number of rows to train on of each context."""
+        return np.diff(np.append(0, np.cumsum(self.trained))[self.first_row])
 
     def rows_of(self, contexts: Int64[np.ndarray, " chosen"]) -> Int64[np.ndarray, " row"]:
-        """Return the rows of these contexts, one context after the other."""
+        """Return the rows to train on of these contexts, one context after the other."""
         counts = self.first_row[contexts + 1] - self.first_row[contexts]
         begins = np.repeat(self.first_row[contexts] - np.append(0, np.cumsum(counts)[:-1]), counts)
-        return begins + np.arange(int(counts.sum()))
+        rows = begins + np.arange(int(counts.sum()))
+        return rows[self.trained[rows]]
 
 
 def text_table(
@@ -136,6 +145,7 @@ def text_table(
         context=np.concatenate([rows.context for rows in columns]),
         place=np.concatenate([rows.place for rows in columns]),
         token=np.concatenate([rows.token for rows in columns]),
+        trained=np.concatenate([rows.trained for rows in columns]),
         returns=joined.pop("returns"),
         next_context=np.concatenate([rows.next_context for rows in columns]),
         next_place=np.concatenate([rows.next_place for rows in columns]),
@@ -153,6 +163,7 @@ class _Rows:
     context: np.ndarray
     place: np.ndarray
     token: np.ndarray
+    trained: np.ndarray
     next_context: np.ndarray
     next_place: np.ndarray
     next_row: np.ndarray
@@ -175,6 +186,7 @@ def _rows(conversation: TokenizedConversation, transitions: TokenTransitions, st
         context=context,
         place=transitions.state - starts[context],
         token=conversation.token_ids[transitions.token],
+        trained=conversation.trained[conversation.turn[transitions.token]],
         next_context=next_context,
         next_place=transitions.next_state - starts[next_context],
         next_row=np.where(next_row == NOWHERE, last_turn, next_row),

@@ -22,6 +22,7 @@ class TokenizedConversation:
         turn: number of the action text that a token belongs to, its end token included; `OBSERVED` elsewhere.
         context: number of the context that a token belongs to; a model sees the earlier tokens of the same one only.
         reward: of every action text, in the task's own unit.
+        trained: whether the policy is trained to say each action text.
         terminated: the task ended with the last action text.
     """
 
@@ -29,6 +30,7 @@ class TokenizedConversation:
     turn: Int64[np.ndarray, " token"]
     context: Int64[np.ndarray, " token"]
     reward: Float32[np.ndarray, " turn"]
+    trained: Bool[np.ndarray, " turn"]
     terminated: bool
 
     def __post_init__(self) -> None:
@@ -42,6 +44,8 @@ class TokenizedConversation:
         present = np.unique(self.turn[self.is_action])
         if not np.array_equal(present, np.arange(len(self.reward))):
             raise ShapeMismatch(f"{len(self.reward)} action texts are rewarded; tokens are of the turns {present}.")
+        if len(self.trained) != len(self.reward):
+            raise ShapeMismatch("reward and trained must have one entry per action text.")
         starts = np.flatnonzero(np.diff(self.context, prepend=-1))
         if self.is_action[starts].any():
             raise ShapeMismatch("An action text stands at the beginning of its context: a policy must see something.")
@@ -52,7 +56,7 @@ class TokenizedConversation:
 
     @property
     def is_action(self) -> Bool[np.ndarray, " token"]:
-        """Return the mask of the action tokens: what the policy is trained to say."""
+        """Return the mask of the action tokens: what a policy says."""
         return self.turn != OBSERVED
 
     @property

@@ -10,13 +10,14 @@ are chosen such that the logs have LMRL-Gym's share of wins and length of games.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
-from vlm_qsft.dialogue.tasks.language_task import LanguageTask, LogStatistics, ScoreScale, StepResult
+from vlm_qsft.dialogue.tasks.language_task import Augmenter, LanguageTask, LogStatistics, ScoreScale, StepResult
 from vlm_qsft.dialogue.tasks.lone_king import (
     SYMMETRIES,
     Position,
@@ -98,8 +99,12 @@ class ChessEndgames(LanguageTask):
         return RewardScale(0.0, 1.0)
 
     @classmethod
-    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
-        """Reflect or rotate the board of the whole game; see `Position.mapped`."""
+    def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
+        """Reflect or rotate the board of a whole game; see `Position.mapped`."""
+        return cls._mapped
+
+    @classmethod
+    def _mapped(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
         symmetry = int(generator.integers(len(SYMMETRIES)))
         messages, position = [], None
         for message in conversation.messages:

@@ -14,10 +14,13 @@ import numpy as np
 
 from vlm_qsft.dialogue.conversation import Attribute, Conversation, Message
 from vlm_qsft.dialogue.reward_scale import RewardScale
-from vlm_qsft.errors import DatasetError, InvalidSetting
+from vlm_qsft.errors import InvalidSetting
 
 RECORDING, TUNING, EVALUATION = 0, 1, 2
 """Purposes of a game's seed: what is recorded, tuned on and evaluated never shares a game."""
+
+Augmenter = Callable[[Conversation, np.random.Generator], Conversation | None]
+"""Makes a further conversation of one, or None where there is none; raises DatasetError where it is not of the task."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +132,16 @@ class LanguageTask(ABC):
         """
 
     @classmethod
-    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
-        """Return another conversation in which what is said is right for the same reasons, to train on.
+    def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
+        """Return what makes of a conversation another one in which what is said is right for the same reasons.
 
-        Its returns are those of the game that it seems to be.
+        The returns of what it makes are those of the game that it seems to be.
+
+        Args:
+            conversations: logged ones of this task, all that may be drawn on.
 
         Raises:
             InvalidSetting: this task knows of none.
-            DatasetError: the conversation is not of this task.
         """
         raise InvalidSetting(f"Games of '{cls.name}' cannot be augmented: train on what was logged.")
 
@@ -151,31 +156,6 @@ def game_generator(name: str, purpose: int, game: int, *, seed: int = 0) -> np.r
         seed: another one gives other games of the same purpose.
     """
     return np.random.default_rng([purpose, zlib.crc32(name.encode()), game, seed])
-
-
-def with_other_past(conversation: Conversation, generator: np.random.Generator) -> Conversation:
-    """Return a game with some of its turns, in another order: for games in which the past is a set of answers.
-
-    What agrees with all answers agrees with some of them, and a solution is one whatever was known before: the last
-    turn stays the last, and the game seems to be solved sooner. A failure keeps all of its turns, in whatever order, or
-    it would seem to cost less. Logs of other origin do not say which they are: they keep their last turn.
-
-    Args:
-        conversation: an opening, then action texts and one answer to each.
-
-    Raises:
-        DatasetError: it is built otherwise.
-    """
-    messages = conversation.messages
-    if len(messages) % 2 == 0 or any(message.is_action != number % 2 for number, message in enumerate(messages)):
-        raise DatasetError("It is no opening followed by action texts and one answer to each.")
-    turns = list(zip(messages[1::2], messages[2::2], strict=True))
-    last = turns[-1:] if conversation.attributes.get("success", True) else []
-    before = turns[: len(turns) - len(last)]
-    # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
-    n_kept = int(generator.integers(0, len(before) + 1, size=2).max()) if last else len(before)
-    kept = [before[number] for number in generator.permutation(len(before))[:n_kept]] + last
-    return replace(conversation, messages=(messages[0], *(message for turn in kept for message in turn)))
 
 
 def play(

@@ -12,6 +12,7 @@ A question costs 1, the right guess nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +23,13 @@ from jaxtyping import Bool
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tasks.language_task import (
+    Augmenter,
     LanguageTask,
     LogStatistics,
     ScoreScale,
     StepResult,
-    with_other_past,
 )
+from vlm_qsft.dialogue.tasks.other_pasts import OtherPasts
 
 QUESTIONS = 20
 SHARE_THOUGHTFUL = 0.3
@@ -134,6 +136,6 @@ class TwentyQuestions(LanguageTask):
         return RewardScale.of_costs(QUESTIONS, gamma)
 
     @classmethod
-    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
-        """Leave some turns out and change their order; see `with_other_past`."""
-        return with_other_past(conversation, generator)
+    def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
+        """Give solutions other pasts; see `OtherPasts`."""
+        return OtherPasts(conversations, horizon=cls.horizon)

@@ -11,6 +11,7 @@ words; see `wordle_words.txt`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from jaxtyping import Bool, Int16
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tasks.language_task import (
+    Augmenter,
     LanguageTask,
     LogStatistics,
     ScoreScale,
     StepResult,
-    with_other_past,
 )
+from vlm_qsft.dialogue.tasks.other_pasts import OtherPasts
 
 WORD_LENGTH = 5
 GUESSES = 6
@@ -131,9 +133,9 @@ class Wordle(LanguageTask):
         return RewardScale.of_costs(GUESSES, gamma)
 
     @classmethod
-    def augmented(cls, conversation: Conversation, generator: np.random.Generator) -> Conversation:
-        """Leave some turns out and change their order; see `with_other_past`."""
-        return with_other_past(conversation, generator)
+    def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
+        """Give solutions other pasts; see `OtherPasts`."""
+        return OtherPasts(conversations, horizon=cls.horizon)
 
 
 class SmallWordle(Wordle):
