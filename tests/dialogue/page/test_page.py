@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from vlm_qsft.dialogue import ChatRenderer
 from vlm_qsft.dialogue.chat import Chat, Fragment, ModelChat, RobotChat
 from vlm_qsft.dialogue.page import ChatServer
+from vlm_qsft.dialogue.page.server import ChatHandler
 from vlm_qsft.dialogue.plain_text import LONGEST_TEXT
 from vlm_qsft.images import decode
 
@@ -100,6 +101,19 @@ def test_an_answer_comes_line_by_line_with_its_q_values(page: Page) -> None:
     ]
     _, _, headers = page.ask("say", {"text": "Again"})
     assert headers["Transfer-Encoding"] == "chunked"
+
+
+def test_the_next_thing_may_be_said_as_soon_as_an_answer_ends(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_the_end = []
+
+    def answer_lines(handler: ChatHandler, lines: Iterable[object]) -> None:
+        said = list(lines)
+        at_the_end.append(handler.server.answering.locked())
+        handler.answer_json(said)
+
+    monkeypatch.setattr(ChatHandler, "answer_lines", answer_lines)
+    assert page.ask("say", {"text": "Hello"})[0] == page.ask("say", {"text": "Again"})[0] == 200
+    assert at_the_end == [False, False]
 
 
 def test_what_a_model_says_arrives_as_text_without_control_characters(page: Page) -> None:

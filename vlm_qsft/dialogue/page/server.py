@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Lock
@@ -111,10 +112,13 @@ class ChatHandler(PageHandler):
         elif not self.server.answering.acquire(blocking=False):
             self.refuse(HTTPStatus.CONFLICT, "The answer before is not finished yet.")
         else:
-            try:
-                self.answer_lines(self.server.answer(text))
-            finally:
-                self.server.answering.release()
+            with ExitStack() as taken:
+                taken.callback(self.server.answering.release)
+                self.answer_lines(self._answer(text, taken))
+
+    def _answer(self, text: str, taken: ExitStack) -> Iterator[dict[str, Any]]:
+        yield from self.server.answer(text)
+        taken.close()  # who reads the end of an answer may say the next thing at once
 
     def _begin_anew(self) -> None:
         self.server.leave.set()
