@@ -99,6 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/bench/language"), help="logs, phases, evaluations")
     parser.add_argument("--scale", type=one_of("scale", SCALES), default="reduced", help="reduced or full")
     parser.add_argument("--task", type=one_of("task", RECIPES), action="append", help="instead of all; may be repeated")
+    parser.add_argument(
+        "--method", type=one_of("method", METHODS), action="append", help="instead of all; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of logs, weights and order")
     chosen = parser.parse_args(arguments)
     scale = SCALES[chosen.scale]
@@ -107,7 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"The scale '{chosen.scale}' has no '{missing[0]}'; it has {', '.join(scale.steps)}.")
     result: dict[str, Any] = {"scale": {"name": chosen.scale, **asdict(scale)}, "seed": chosen.seed}
     result["tasks"] = {
-        name: run(name, RECIPES[name], scale, chosen.work / chosen.scale / name, seed=chosen.seed) for name in tasks
+        name: run(
+            name,
+            RECIPES[name],
+            scale,
+            chosen.work / chosen.scale / name,
+            methods=[method for method in METHODS if method in (chosen.method or METHODS)],
+            seed=chosen.seed,
+        )
+        for name in tasks
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result | provenance(), indent=2) + "\n")
@@ -132,16 +143,18 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
     return header, rows
 
 
-def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -> dict[str, Any]:
-    """Record, train and evaluate every method on a task, and return what they reached."""
+def run(
+    task: str, recipe: TextRecipe, scale: Scale, work: Path, *, methods: Sequence[str] = METHODS, seed: int
+) -> dict[str, Any]:
+    """Record, train and evaluate methods on a task, and return what they reached."""
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     logs, share = work / "logs", scale.steps[task]
     episodes = max(20, round(scale.episodes * recipe.episodes))
     statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
-    methods = {}
-    for name in METHODS:
+    reached = {}
+    for name in methods:
         policy = train(name, logs, recipe, share, work, seed=seed)
-        methods[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
+        reached[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
         "logs": asdict(statistics) | {"episodes": episodes},
@@ -150,7 +163,7 @@ def run(task: str, recipe: TextRecipe, scale: Scale, work: Path, *, seed: int) -
         "augmented_copies": recipe.augmented_copies,
         "behavior": shortened(recipe.behavior, share, seed).to_json(),
         "q": shortened(recipe.q, share, seed).to_json(),
-        "methods": methods,
+        "methods": reached,
     }
 
 

@@ -116,7 +116,11 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
         behavior=short,
         q=replace(recipe.q, steps=3, batch_size=4, validation_fraction=0.2, device="cpu"),
     )
-    result = bench.run("wordle", tiny, bench.Scale(1.0, {"wordle": 1.0}, games=0.0), tmp_path, seed=0)
+    scale = bench.Scale(1.0, {"wordle": 1.0}, games=0.0)
+    alone = bench.run("wordle", tiny, scale, tmp_path, methods=["MC returns"], seed=0)
+    assert {folder.name for folder in tmp_path.iterdir()} == {"logs", "behavior", "cache", "monte_carlo", "games"}
+    result = bench.run("wordle", tiny, scale, tmp_path, seed=0)
+    assert alone["methods"] == {"MC returns": result["methods"]["MC returns"]}
     assert tuple(result["methods"]) == bench.METHODS
     for name, method in result["methods"].items():
         best = max(trial["mean_return"] for trial in method["tuning"])
