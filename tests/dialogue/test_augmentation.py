@@ -117,14 +117,6 @@ def test_every_past_is_drawn_that_can_be_known(logs: list[Conversation], drawn: 
     assert (None in made) == (not drawn)
 
 
-def test_a_turn_is_drawn_the_more_often_the_fewer_solutions_have_it() -> None:
-    logs = [game("abz"), game("by"), game("bx"), game("bw")]
-    augmenter, generator = OtherPasts(logs, horizon=2), np.random.default_rng(0)
-    made = [augmenter(logs[0], generator) for _ in range(1000)]
-    rare = sum(one is not None and one.actions[0].text == "a\n" for one in made)
-    assert rare / 1000 == pytest.approx(4 / 5, abs=0.04), "a stands before one solution, b before four"
-
-
 def test_no_turn_of_a_held_out_game_comes_into_a_copy() -> None:
     games = [logged("wordle-small", number) for number in range(300)]
     settings = TrainSettings(steps=1, validation_fraction=0.5)

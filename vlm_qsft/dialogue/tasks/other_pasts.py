@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
 
 from vlm_qsft.dialogue.conversation import Conversation, Message
 from vlm_qsft.errors import DatasetError
@@ -21,9 +19,7 @@ class OtherPasts:
     For games in which every action text but the solution costs something, and the solution says what was hidden. What
     was answered in any game with the same solution would have been answered in all of them: the past of a solution is
     drawn from the turns of all, in any order and up to the longest that a game can have. Where a game has but its own
-    turns, a network learns by heart which answers stood before which solution. A turn is drawn the more often, the
-    fewer solutions have it: where many vague answers are heard together, a network gets by without the exact meaning of
-    any, and fails when there are few.
+    turns, a network learns by heart which answers stood before which solution.
 
     Only the solution is trained on: what the turns before it are worth depends on who asked what after them, and nobody
     did. Of a game without a solution nothing is made, since it does not say what was hidden.
@@ -32,7 +28,7 @@ class OtherPasts:
     """
 
     def __init__(self, conversations: Sequence[Conversation], *, horizon: int) -> None:
-        """Collect the turns before each solution.
+        """Collect the turns before each solution; equal ones count once.
 
         Args:
             conversations: all that may be known; those of another build are left out.
@@ -44,14 +40,9 @@ class OtherPasts:
             if _alternates(conversation) and _is_solved(conversation):
                 *past, solution = _turns(conversation)
                 before.setdefault(solution[0].text, {}).update(dict.fromkeys(past))
-        n_solutions = Counter(turn for past in before.values() for turn in past)
         self._before = {
-            text: (
-                tuple((replace(said, trained=False), answer) for said, answer in past),
-                _shares([1.0 / n_solutions[turn] for turn in past]),
-            )
+            text: tuple((replace(said, trained=False), answer) for said, answer in past)
             for text, past in before.items()
-            if past
         }
 
     def __call__(self, conversation: Conversation, generator: np.random.Generator) -> Conversation | None:
@@ -66,11 +57,12 @@ class OtherPasts:
         if not _alternates(conversation):
             raise DatasetError("It is no opening followed by action texts and one answer to each.")
         solution = _turns(conversation)[-1]
-        if not _is_solved(conversation) or solution[0].text not in self._before:
+        past = self._before.get(solution[0].text, ()) if _is_solved(conversation) else ()
+        if not past:
             return None
-        past, chances = self._before[solution[0].text]
-        n_drawn = int(generator.integers(1, min(len(past), self._longest_past) + 1))
-        drawn = [past[number] for number in generator.choice(len(past), n_drawn, replace=False, p=chances).tolist()]
+        # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
+        n_drawn = int(generator.integers(1, min(len(past), self._longest_past) + 1, size=2).max())
+        drawn = [past[number] for number in generator.choice(len(past), n_drawn, replace=False).tolist()]
         texts = [text for turn in (*drawn, solution) for text in turn]
         return replace(conversation, messages=(conversation.messages[0], *texts))
 
@@ -86,10 +78,6 @@ def _alternates(conversation: Conversation) -> bool:
 
 def _is_solved(conversation: Conversation) -> bool:
     return conversation.terminated and conversation.actions[-1].reward == 0.0
-
-
-def _shares(weights: Sequence[float]) -> Float64[np.ndarray, " turn"]:
-    return np.array(weights) / np.sum(weights)
 
 
 def _turns(conversation: Conversation) -> list[Turn]:
