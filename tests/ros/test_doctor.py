@@ -42,7 +42,7 @@ def robot(tmp_path_factory: pytest.TempPathFactory, ros: None) -> Iterator[Runni
 
 def doctor(*words: str, parameters: Path = CONFIG / "simulator.yaml") -> subprocess.CompletedProcess[str]:
     # Longer than the default: on a machine that tests keep busy, DDS may take seconds to join two processes.
-    listening = ["--parameters", str(parameters), "--seconds", "8"]
+    listening = ["--parameters", str(parameters), "--seconds", "15"]
     program = [sys.executable, "-m", "vlm_qsft.cli.main", "ros", "doctor", *listening]
     return subprocess.run([*program, *words], capture_output=True, text=True, timeout=PATIENCE_S)
 

@@ -89,7 +89,7 @@ RECIPES = MappingProxyType(
             model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
             behavior=_phase(4000, 64, 5e-3, optimizer="muon", weight_decay=0.1),
             q=_phase(4000, 64, 3e-3, **_WORDLE_Q, optimizer="muon", weight_decay=0.1),
-            policy=PolicySettings("single", temperature=0.5, inverse_temperature=0.0, support=0.0, candidates=8),
+            policy=PolicySettings("single", temperature=0.1, inverse_temperature=0.0, support=0.0),
             observed_weight=1.0,
             augmented_copies=8,
         ),
