@@ -117,6 +117,12 @@ def test_every_past_is_drawn_that_can_be_known(logs: list[Conversation], drawn: 
     assert (None in made) == (not drawn)
 
 
+def test_of_logs_without_a_success_nothing_is_made() -> None:
+    games = [game("abz", solved=False)] * 10
+    everything, made_of = with_copies("twenty-questions", games, TrainSettings(steps=1, validation_fraction=0.5), 4)
+    assert everything == games and made_of.tolist() == list(range(10))
+
+
 def test_no_turn_of_a_held_out_game_comes_into_a_copy() -> None:
     games = [logged("wordle-small", number) for number in range(300)]
     settings = TrainSettings(steps=1, validation_fraction=0.5)

@@ -83,6 +83,23 @@ def test_the_expert_reaches_the_optimum_over_all_words(kind: type[Wordle], optim
     assert min(returns) > -6.0
 
 
+@pytest.mark.parametrize(("opening", "expected"), [(None, -2.38), ("trace", -2.05)])
+def test_any_word_that_agrees_is_a_bound_that_the_opening_moves(opening: str | None, expected: float) -> None:
+    """The bounds that a policy is compared with; the second opens with the word that says most."""
+    words, generator, returns = wordle_words(), np.random.default_rng(0), []
+    for hidden in np.tile(np.arange(len(words)), 5).tolist():
+        wordle, reward, result = Wordle(), 0.0, None
+        wordle.reset(generator)
+        wordle._hidden = hidden
+        assert opening is None or wordle.expert_action() == guess_text(opening)
+        while result is None or not result.terminated:
+            agrees = words[generator.choice(np.flatnonzero(wordle._consistent))]
+            result = wordle.step(guess_text(opening if opening and result is None else agrees))
+            reward += result.reward
+        returns.append(reward)
+    assert np.mean(returns) == pytest.approx(expected, abs=0.06)
+
+
 def test_the_small_game_knows_no_other_words_than_its_own() -> None:
     small, other = SmallWordle(), next(word for word in wordle_words() if word not in SmallWordle.words())
     small.reset(np.random.default_rng(0))

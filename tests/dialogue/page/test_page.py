@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -204,6 +205,26 @@ class Waiting:
 
     def begin_anew(self) -> str:
         return "new"
+
+
+def test_who_goes_away_in_the_middle_of_an_answer_leaves_the_conversation_free() -> None:
+    chat = Waiting()
+    page = Page(chat)
+    content = json.dumps({"text": "go on"}).encode()
+    port = page.server.server_address[1]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as gone:
+        head = f"POST /{page.server.token}/say HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        gone.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        assert chat.begun.wait(20)
+        assert page.server.answering.locked()
+    for _ in range(200):
+        chat.next.release()
+        if page.server.answering.acquire(timeout=0.1):
+            break
+    else:
+        pytest.fail("the conversation is still taken")
+    page.server.answering.release()
+    page.close()
 
 
 def test_holding_never_waits_for_an_answer_and_an_answer_can_be_left(robot: SeeingRobot) -> None:
