@@ -62,7 +62,7 @@ Q_SETTINGS = (
     PolicySettings("ratio", 0.5, 32.0, candidates=8),
 )
 SINGLE_SETTINGS = (
-    *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1)),
+    *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1, 0.03)),
     PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
 )
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlm_qsft.dialogue import PieceTokenizer
+from vlm_qsft.dialogue import PieceTokenizer, PlainRenderer
 from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS, TUNING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks.wordle import Wordle
 from vlm_qsft.errors import InvalidSetting, ShapeMismatch, UnknownName
 
 TOKENIZER = PieceTokenizer.fit(["move left\n", "c r a n e\n", "at 8, 6. a_b\t"])
@@ -31,14 +32,46 @@ def test_every_text_of_known_characters_comes_back(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", LANGUAGE_TASKS)
-def test_the_end_of_an_action_text_is_a_token_of_its_own_in_every_task(name: str) -> None:
+def test_every_action_text_of_every_task_ends_with_its_only_token_that_ends(name: str) -> None:
     task = language_task(name)
     game = play(task, lambda _: task.logged_action(), game_generator(name, TUNING, 0))
-    tokenizer = PieceTokenizer.fit(message.text for message in game.messages)
-    (end,) = tokenizer.encode(task.end)
+    texts = [message.text for message in game.messages]
+    tokenizer = PieceTokenizer.fit(texts, pattern=task.pieces)
+    renderer = PlainRenderer(tokenizer, task.end)
     for action in game.actions:
         tokens = tokenizer.encode(action.text)
-        assert tokens[-1] == end and end not in tokens[:-1]
+        assert [renderer.is_end(token) for token in tokens] == [False] * (len(tokens) - 1) + [True]
+    for text in texts:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_a_pattern_makes_larger_pieces_and_what_they_consist_of_is_known() -> None:
+    tokenizer = PieceTokenizer.fit(["c r a n e\n", "b b y g b\n", "at 8\n"], pattern=Wordle.pieces)
+    pieces = [tokenizer.vocabulary[token] for token in tokenizer.encode("c r a n e\nat 8\nb b y g b\n")]
+    assert pieces == ["c r a n e\n", "at", " 8", "\n", "b b y g b\n"]
+    parts = dict(zip(tokenizer.vocabulary, tokenizer.parts(), strict=True))
+    assert parts["c r a n e\n"] == ["c", " r", " a", " n", " e", "\n"]
+    assert parts[" 8"] == [" 8"]
+    # What was never logged goes by character, as long as every character was.
+    assert [tokenizer.vocabulary[token] for token in tokenizer.encode("a a a a a\n")] == [*"a a a a a\n"]
+    again = PieceTokenizer.from_json(tokenizer.to_json())
+    assert again == tokenizer and again.encode("c r a n e\n") == tokenizer.encode("c r a n e\n")
+    assert PieceTokenizer.from_json({"vocabulary": ["a"]}) == PieceTokenizer(("a",))
+
+
+def test_tokens_of_the_same_parts_are_the_same_token() -> None:
+    for name in LANGUAGE_TASKS:
+        task = language_task(name)
+        games = [play(task, lambda _: task.logged_action(), game_generator(name, TUNING, game)) for game in range(3)]
+        texts = [message.text for game in games for message in game.messages]
+        tokenizer = PieceTokenizer.fit(texts, pattern=task.pieces)
+        assert ["".join(parts) for parts in tokenizer.parts()] == list(tokenizer.vocabulary)
+
+
+def test_patterns_that_are_none_are_refused() -> None:
+    for pattern in ("(a)", "a*", "["):
+        with pytest.raises(InvalidSetting, match="pattern"):
+            PieceTokenizer.fit(["a"], pattern=pattern)
 
 
 def test_what_is_no_vocabulary_and_what_is_no_token_are_refused() -> None:

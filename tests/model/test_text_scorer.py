@@ -19,10 +19,13 @@ from vlm_qsft.model.text_settings import TextModelSettings
 N_WORDS = 9
 
 
-@pytest.fixture(scope="module")
-def scorer() -> TextScorer:
+PARTS = [["a"], ["b"], ["\n"], ["a", " b"], ["b", " a"], ["a", " a"], ["b", " b"], ["c"], ["c", " b"]]
+
+
+@pytest.fixture(scope="module", params=[None, PARTS], ids=["rows of their own", "rows of parts"])
+def scorer(request: pytest.FixtureRequest) -> TextScorer:
     torch.manual_seed(0)
-    made = build_text_scorer(TextModelSettings(width=32, layers=2), n_words=N_WORDS)
+    made = build_text_scorer(TextModelSettings(width=32, layers=2), n_words=N_WORDS, parts=request.param)
     for parameter in made.parameters():
         parameter.data.mul_(3.0)
     return made.eval()

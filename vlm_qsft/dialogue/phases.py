@@ -91,7 +91,7 @@ def train_text_behavior(
         table = read_text_table(games, text_format, horizon=None, recorded_as=recorded_as)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
-        scorer = build_text_scorer(model_settings, n_words=text_format.n_words)
+        scorer = build_text_scorer(model_settings, n_words=text_format.n_words, parts=text_format.parts)
         source = TextSource(table)
         device = resolve_device(train_settings.device)
         trainer = BehaviorTrainer(

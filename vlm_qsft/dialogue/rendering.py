@@ -61,7 +61,7 @@ class PlainRenderer:
 
     Attributes:
         tokenizer: of the texts.
-        end: that character; the tokenizer gives it a token of its own.
+        end: that character; in every token that has it, it is the last one.
     """
 
     tokenizer: TextTokenizer
@@ -79,8 +79,8 @@ class PlainRenderer:
         return [Piece(self.tokenizer.encode(message.text), message.is_action) for message in messages]
 
     def is_end(self, token_id: int) -> bool:
-        """Return whether a token is the end character."""
-        return self.tokenizer.encode(self.end) == [token_id]
+        """Return whether a token ends with the end character."""
+        return self.tokenizer.decode([token_id]).endswith(self.end)
 
     def text_of(self, token_ids: Sequence[int]) -> str:
         """Return the text of the tokens."""

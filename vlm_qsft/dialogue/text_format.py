@@ -53,7 +53,7 @@ class TextFormat:
         """
         played = language_task(task)
         texts = (message.text for conversation in conversations for message in conversation.messages)
-        renderer = PlainRenderer(PieceTokenizer.fit(texts), played.end)
+        renderer = PlainRenderer(PieceTokenizer.fit(texts, pattern=played.pieces), played.end)
         return cls(task, renderer, played.context_turns, played.gamma, played.reward_scale(played.gamma))
 
     @classmethod
@@ -82,6 +82,11 @@ class TextFormat:
     def n_words(self) -> int:
         """Return the size of the vocabulary."""
         return len(self.renderer.tokenizer) if isinstance(self.renderer, ChatRenderer) else self.tokenizer.n_tokens
+
+    @property
+    def parts(self) -> list[list[str]] | None:
+        """Return what every token of a model of the task's own consists of; None for a language model's tokens."""
+        return None if isinstance(self.renderer, ChatRenderer) else self.tokenizer.parts()
 
     def with_gamma(self, gamma: float) -> TextFormat:
         """Return the format with another discount; the scale follows it.

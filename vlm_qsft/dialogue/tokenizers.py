@@ -101,36 +101,42 @@ _PIECE = re.compile(r" ?[^\W_]+| ?[^\w\s]|\s|_")
 class PieceTokenizer:
     """One token per word, number or mark with the blank before it, and one per character for everything else.
 
-    A text game then has a third of the tokens that characters would make of it, and a letter of Wordle has one. Every
-    text of known characters can be encoded; those of the game come out as pieces.
+    A text game then has a third of the tokens that characters would make of it. What belongs together in a game, as the
+    letters of a guess do, can be one token by a pattern of the game's own. Every text of known characters can be
+    encoded; those of the game come out as pieces.
 
     Attributes:
         vocabulary: the tokens, each once; token k has id k.
+        pattern: regular expression of larger pieces, tried before words, numbers and marks; empty for none. It has no
+            capturing group and matches no empty text.
     """
 
     vocabulary: tuple[str, ...]
+    pattern: str = ""
     _ids: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _piece: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Validate.
 
         Raises:
-            InvalidSetting: no token, or one twice.
+            InvalidSetting: no token, or one twice; a pattern that is none.
         """
         object.__setattr__(self, "_ids", {piece: number for number, piece in enumerate(self.vocabulary)})
         if not self.vocabulary or len(self._ids) != len(self.vocabulary) or "" in self._ids:
             raise InvalidSetting("A vocabulary holds every token once, and no empty one.")
+        object.__setattr__(self, "_piece", _pieces_by(self.pattern))
 
     @classmethod
-    def fit(cls, texts: Iterable[str]) -> PieceTokenizer:
+    def fit(cls, texts: Iterable[str], *, pattern: str = "") -> PieceTokenizer:
         """Collect the pieces and the characters of texts, sorted.
 
         Raises:
-            InvalidSetting: the texts are empty.
+            InvalidSetting: the texts are empty, or the pattern is none.
         """
-        distinct = set(texts)
-        pieces = {piece for text in distinct for piece in _PIECE.findall(text)}
-        return cls(tuple(sorted(pieces.union(*distinct))))
+        distinct, piece_of = set(texts), _pieces_by(pattern)
+        pieces = {piece for text in distinct for piece in piece_of.findall(text)}
+        return cls(tuple(sorted(pieces.union(*distinct))), pattern)
 
     @property
     def n_tokens(self) -> int:
@@ -145,7 +151,7 @@ class PieceTokenizer:
         """
         ids = self._ids
         token_ids: list[int] = []
-        for piece in _PIECE.findall(text):
+        for piece in self._piece.findall(text):
             if piece in ids:
                 token_ids.append(ids[piece])
                 continue
@@ -166,11 +172,27 @@ class PieceTokenizer:
                 raise ShapeMismatch(f"Token ids must lie in 0..{len(self.vocabulary) - 1}; got {token_id}.")
         return "".join(self.vocabulary[token_id] for token_id in token_ids)
 
+    def parts(self) -> list[list[str]]:
+        """Return of every token the words, numbers and marks in it, each with the blank before it."""
+        return [_PIECE.findall(token) for token in self.vocabulary]
+
     def to_json(self) -> dict[str, Any]:
-        """Return the vocabulary as JSON values."""
-        return {"vocabulary": list(self.vocabulary)}
+        """Return vocabulary and pattern as JSON values."""
+        return {"vocabulary": list(self.vocabulary), "pattern": self.pattern}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> PieceTokenizer:
-        """Rebuild a tokenizer from `to_json`."""
-        return cls(tuple(map(str, document["vocabulary"])))
+        """Rebuild a tokenizer from `to_json`; a document of before there were patterns has none."""
+        return cls(tuple(map(str, document["vocabulary"])), str(document.get("pattern", "")))
+
+
+def _pieces_by(pattern: str) -> re.Pattern[str]:
+    if not pattern:
+        return _PIECE
+    try:
+        larger = re.compile(pattern)
+    except re.error as error:
+        raise InvalidSetting(f"The pattern of pieces {pattern!r} is no regular expression: {error}.") from error
+    if larger.groups or larger.match(""):
+        raise InvalidSetting(f"The pattern of pieces {pattern!r} has a capturing group or matches an empty text.")
+    return re.compile(f"{pattern}|{_PIECE.pattern}")

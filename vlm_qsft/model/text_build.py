@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.causal_model import causal_model
+from vlm_qsft.model.composed_rows import Parts
 from vlm_qsft.model.language_model import model_source
 from vlm_qsft.model.text_inputs import TextInputs
 from vlm_qsft.model.text_scorer import TextScorer
@@ -21,11 +22,14 @@ LARGEST_GAP = 1e-2
 """Of log-probabilities, between two ways of reading the same tokens in float32."""
 
 
-def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScorer:
+def build_text_scorer(
+    settings: TextModelSettings, *, n_words: int, parts: Parts | None = None
+) -> TextScorer:
     """Build a scorer, on the CPU; seed torch before for the same weights.
 
     Args:
         n_words: size of the vocabulary; the small model is made for it, a source must have room for it.
+        parts: what each token of the small model consists of, see `TextScorer`.
 
     Raises:
         MissingDependency, UnknownName, InvalidSetting: a source that cannot be loaded; see `load_language_model`.
@@ -43,7 +47,7 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int) -> TextScore
             "bos_token_id": None,
             "eos_token_id": None,
         }
-        return TextScorer(LlamaForCausalLM(LlamaConfig(**sizes)))
+        return TextScorer(LlamaForCausalLM(LlamaConfig(**sizes)), parts=parts)
     found = model_source(settings.source)
     model = causal_model(found, allow_download=settings.allow_download)
     scorer = TextScorer(model, lora_rank=settings.lora_rank)

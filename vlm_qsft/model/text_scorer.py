@@ -21,6 +21,7 @@ from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import CheckpointError, ShapeMismatch
 from vlm_qsft.model.adapters import add_lora
 from vlm_qsft.model.causal_model import causal_model_from_config
+from vlm_qsft.model.composed_rows import ComposedEmbedding, ComposedHead, Parts
 from vlm_qsft.model.loading import SCORER_NAME, TEXT_FAMILY, read_scorer_record
 from vlm_qsft.model.scorer import DecodeState, TokenScorer, TokenSpec
 from vlm_qsft.model.text_inputs import TextInputs, visible
@@ -56,14 +57,21 @@ class TextScorer(TokenScorer[TextInputs]):
 
     spec: TokenSpec
 
-    def __init__(self, model: Any, *, lora_rank: int = 0) -> None:
+    def __init__(self, model: Any, *, lora_rank: int = 0, parts: Parts | None = None) -> None:
         """Wrap a causal language model.
 
         Args:
             model: of transformers, with its language-model head; of a vision-language model the pictures stay unused.
             lora_rank: adapters to add; 0 for none.
+            parts: what each token consists of; where one has several, embeddings and head are made anew of the parts,
+                see `composed_rows`. None, or one part each, leaves the model as it is.
         """
         super().__init__()
+        self.parts = parts if parts is not None and any(len(of_token) > 1 for of_token in parts) else None
+        if self.parts is not None:
+            width, spread = model.config.hidden_size, model.config.initializer_range
+            model.set_input_embeddings(ComposedEmbedding(self.parts, width, spread=spread))
+            model.set_output_embeddings(ComposedHead(self.parts, width, spread=spread))
         self.model, self.lora_rank = model, lora_rank
         self.spec = TokenSpec(n_bins=model.get_output_embeddings().weight.shape[0], n_tokens=1, family=TEXT_FAMILY)
         if lora_rank:
@@ -183,7 +191,7 @@ class TextScorer(TokenScorer[TextInputs]):
     def save_files(self, folder: Path) -> None:
         """Write the architecture."""
         self.model.config.save_pretrained(folder)
-        record = {"spec": self.spec.to_json(), "lora_rank": self.lora_rank}
+        record = {"spec": self.spec.to_json(), "lora_rank": self.lora_rank, "parts": self.parts}
         write_durably(folder / SCORER_NAME, json.dumps(record, indent=2).encode())
 
     @classmethod
@@ -196,7 +204,8 @@ class TextScorer(TokenScorer[TextInputs]):
         spec, record = read_scorer_record(folder, TokenSpec)
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            scorer = cls(causal_model_from_config(config), lora_rank=record["lora_rank"])
+            model = causal_model_from_config(config)
+            scorer = cls(model, lora_rank=record["lora_rank"], parts=record.get("parts"))
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{folder} does not describe a model: {error}") from error
         if scorer.spec != spec:

@@ -94,6 +94,7 @@ class LanguageTask(ABC):
         logs_source: who published them.
         scores: of normalised scores.
         end: last character of every action text.
+        pieces: regular expression of what is one token to a model of the task's own, see `PieceTokenizer`.
     """
 
     name: ClassVar[str]
@@ -105,6 +106,7 @@ class LanguageTask(ABC):
     logs_source: ClassVar[str]
     scores: ClassVar[ScoreScale]
     end: ClassVar[str] = "\n"
+    pieces: ClassVar[str] = ""
 
     @abstractmethod
     def reset(self, generator: np.random.Generator) -> str:

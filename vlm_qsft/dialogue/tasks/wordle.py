@@ -87,6 +87,7 @@ class Wordle(LanguageTask):
     logs = LogStatistics(mean_return=-4.12, success_rate=0.70)
     logs_source = "LMRL-Gym: -4.12 with standard deviation 1.59, success .70"
     scores = ScoreScale(minimum=-6.0, data_average=-4.12, maximum=-1.94)
+    pieces = r"[a-z](?: [a-z]){4}\n"
 
     @classmethod
     def words(cls) -> tuple[str, ...]:

@@ -1,0 +1,83 @@
+"""Vocabularies made of parts: rows counted out by hand, and what training can and cannot move."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlm_qsft.model.composed_rows import ComposedEmbedding, ComposedHead
+from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
+from vlm_qsft.model.text_build import build_text_scorer
+from vlm_qsft.model.text_scorer import TextScorer
+from vlm_qsft.model.text_settings import TextModelSettings
+from vlm_qsft.training.muon import hidden_matrices
+
+PARTS = [["a"], ["a", " b"], ["a", " c"], ["d", " b", " a"]]
+
+
+def test_a_row_is_the_sum_of_its_parts_each_at_its_place() -> None:
+    torch.manual_seed(0)
+    table = ComposedEmbedding(PARTS, 8, spread=0.5)
+    alone, a_first, b_second, c_second, d_first, a_third = table.part_rows
+    expected = [
+        alone,
+        (a_first + b_second) / math.sqrt(2),
+        (a_first + c_second) / math.sqrt(2),
+        (d_first + b_second + a_third) / math.sqrt(3),
+    ]
+    torch.testing.assert_close(table.weight, torch.stack(expected))
+    torch.testing.assert_close(table(torch.tensor([[3, 1]])), torch.stack([expected[3], expected[1]])[None])
+    hidden = torch.randn(2, 8)
+    head = ComposedHead(PARTS, 8, spread=0.5)
+    torch.testing.assert_close(head(hidden), hidden @ head.weight.T)
+
+
+def test_what_is_learned_of_a_part_is_learned_of_every_token_that_has_it_there() -> None:
+    torch.manual_seed(0)
+    table = ComposedEmbedding(PARTS, 8, spread=0.5)
+    before = table.weight.detach().clone()
+    table.weight[1].sum().backward()
+    with torch.no_grad():
+        table.part_rows -= table.part_rows.grad
+    moved = (table.weight - before).abs().sum(1) > 1e-6
+    assert moved.tolist() == [False, True, True, True]
+
+
+def test_the_numbers_of_all_rows_have_one_spread() -> None:
+    torch.manual_seed(0)
+    parts = [["a"], *([f"x{number}", " y", " z", " w"] for number in range(50))]
+    weight = ComposedEmbedding(parts, 4096, spread=0.02).weight
+    assert weight[0].std().item() == pytest.approx(0.02, rel=0.1)
+    assert weight[1].std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_checkpoint_keeps_what_tokens_consist_of(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)
+    write_scorer_folder(tmp_path / "policy", behavior=made, q_model=None, documents={}, metadata={})
+    read = read_scorer_folder(tmp_path / "policy", "cpu").behavior
+    assert isinstance(read, TextScorer) and read.parts == PARTS
+    torch.testing.assert_close(read.model.get_output_embeddings().weight, made.model.get_output_embeddings().weight)
+    assert isinstance(read.model.get_input_embeddings(), ComposedEmbedding)
+
+
+def test_muon_leaves_vocabularies_of_parts_to_adamw() -> None:
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)
+    hidden = hidden_matrices(made)
+    trained = dict(made.named_parameters())
+    assert set(hidden) < set(trained)
+    assert all("layers" in name for name in hidden)
+    assert [name for name in trained if "part_rows" in name and name not in hidden]
+
+
+def test_a_vocabulary_of_single_parts_is_left_as_it_is() -> None:
+    torch.manual_seed(0)
+    plain = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=2)
+    torch.manual_seed(0)
+    single = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=2, parts=[["a"], [" b"]])
+    assert single.parts is None
+    for one, other in zip(plain.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -1,0 +1,72 @@
+"""Vocabularies whose larger tokens are made of parts: a row is the sum of the rows of its parts, each at its place.
+
+    row(token) = sum_i v(part_i, i) / sqrt(n)          a token of n > 1 parts
+    row(token) = v(token)                              a token of one part
+
+Only the `v` are trained. A network that knows what a letter at the second place means in one word knows it in every
+word, and cannot learn by heart what stood beside which word. Two tokens of the same parts would be the same token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+Parts = Sequence[Sequence[str]]
+"""Of every token, what it consists of."""
+
+ALONE = -1
+"""The place of a part that is a whole token: what it means there need not be what it means inside another."""
+
+
+class ComposedRows(nn.Module):
+    """One row per token, see the module."""
+
+    shares: Tensor
+
+    def __init__(self, parts: Parts, width: int, *, spread: float) -> None:
+        """Draw the rows of the parts.
+
+        Args:
+            parts: at least one of every token; all tokens differ in theirs.
+            spread: standard deviation of a row's numbers.
+        """
+        super().__init__()
+        numbers: dict[tuple[str, int], int] = {}
+        token, part, share = [], [], []
+        for row, of_token in enumerate(parts):
+            for place, name in enumerate(of_token):
+                key = (name, place if len(of_token) > 1 else ALONE)
+                token.append(row)
+                part.append(numbers.setdefault(key, len(numbers)))
+                share.append(1.0 / math.sqrt(len(of_token)))
+        shares = torch.zeros(len(parts), len(numbers))
+        shares[token, part] = torch.tensor(share)
+        self.register_buffer("shares", shares, persistent=False)
+        self.part_rows = nn.Parameter(torch.randn(len(numbers), width) * spread)
+
+    @property
+    def weight(self) -> Float[Tensor, "token width"]:
+        """Return the rows of all tokens."""
+        return self.shares @ self.part_rows
+
+
+class ComposedEmbedding(ComposedRows):
+    """From tokens to their rows, as `nn.Embedding`."""
+
+    def forward(self, token_ids: Int64[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
+        """Return the row of every token."""
+        return functional.embedding(token_ids, self.weight)
+
+
+class ComposedHead(ComposedRows):
+    """From hidden states to the logits of all tokens, as `nn.Linear` without a bias."""
+
+    def forward(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch token"]:
+        """Return the inner product with every row."""
+        return functional.linear(hidden, self.weight)
