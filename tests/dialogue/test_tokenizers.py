@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from vlm_qsft.dialogue import PieceTokenizer, PlainRenderer
 from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS, TUNING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames
 from vlm_qsft.dialogue.tasks.wordle import Wordle
+from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.errors import InvalidSetting, ShapeMismatch, UnknownName
 
 TOKENIZER = PieceTokenizer.fit(["move left\n", "c r a n e\n", "at 8, 6. a_b\t"])
@@ -59,13 +61,34 @@ def test_a_pattern_makes_larger_pieces_and_what_they_consist_of_is_known() -> No
     assert PieceTokenizer.from_json({"vocabulary": ["a"]}) == PieceTokenizer(("a",))
 
 
-def test_tokens_of_the_same_parts_are_the_same_token() -> None:
-    for name in LANGUAGE_TASKS:
-        task = language_task(name)
-        games = [play(task, lambda _: task.logged_action(), game_generator(name, TUNING, game)) for game in range(3)]
-        texts = [message.text for game in games for message in game.messages]
-        tokenizer = PieceTokenizer.fit(texts, pattern=task.pieces)
-        assert ["".join(parts) for parts in tokenizer.parts()] == list(tokenizer.vocabulary)
+def test_a_position_of_an_endgame_is_its_ranks_and_a_move_is_one_token() -> None:
+    fen = "8 / 6 k 1 / 8 / 8 / 8 / 5 R 2 / 6 K 1 / R 7   w   -   -   1 2   7\n"
+    tokenizer = PieceTokenizer.fit([fen, "R a f 1\n", "K h 1 +\n"], pattern=ChessEndgames.pieces)
+
+    def pieces(text: str) -> list[str]:
+        return [tokenizer.vocabulary[token] for token in tokenizer.encode(text)]
+
+    ranks = ["8 /", " 6 k 1 /", " 8 /", " 8 /", " 8 /", " 5 R 2 /", " 6 K 1 /", " R 7"]
+    assert pieces(fen) == [*ranks, "   w   -   -   ", "1 2   ", "7\n"]
+    assert pieces("R a f 1\n") == ["R a f 1", "\n"]
+    assert pieces("K h 1 +\n") == ["K h 1", " +\n"]
+
+
+@pytest.mark.parametrize("name", LANGUAGE_TASKS)
+def test_only_where_a_piece_is_the_sum_of_its_parts_a_model_is_told_of_them(name: str) -> None:
+    task = language_task(name)
+    game = play(task, lambda _: task.logged_action(), game_generator(name, TUNING, 0))
+    text_format = TextFormat.fit(name, [game])
+    assert text_format.parts == (text_format.tokenizer.parts() if name in ("wordle", "wordle-small") else None)
+
+
+@pytest.mark.parametrize("name", LANGUAGE_TASKS)
+def test_the_parts_of_a_token_are_its_text_so_that_no_two_tokens_have_the_same(name: str) -> None:
+    task = language_task(name)
+    games = [play(task, lambda _: task.logged_action(), game_generator(name, TUNING, game)) for game in range(3)]
+    texts = [message.text for game in games for message in game.messages]
+    tokenizer = PieceTokenizer.fit(texts, pattern=task.pieces)
+    assert ["".join(parts) for parts in tokenizer.parts()] == list(tokenizer.vocabulary)
 
 
 def test_patterns_that_are_none_are_refused() -> None:

@@ -22,9 +22,7 @@ LARGEST_GAP = 1e-2
 """Of log-probabilities, between two ways of reading the same tokens in float32."""
 
 
-def build_text_scorer(
-    settings: TextModelSettings, *, n_words: int, parts: Parts | None = None
-) -> TextScorer:
+def build_text_scorer(settings: TextModelSettings, *, n_words: int, parts: Parts | None = None) -> TextScorer:
     """Build a scorer, on the CPU; seed torch before for the same weights.
 
     Args:

@@ -34,8 +34,8 @@ QUIET_LIMIT = 100
 """Half-moves without a capture after which a game is a draw."""
 
 _RANK, _SIDE, _NUMBER = r" ?[KQRk1-8](?: [KQRk1-8])*", r"   w   -   -   ", r"\d(?: \d)*"
-_PIECES = rf"{_RANK} /|{_RANK}(?={_SIDE})|{_SIDE}|{_NUMBER}(?:   |\n)|[KQR](?: [a-h1-8]){{2,4}}(?: [+#])?\n"
-"""One token each: a rank of the board, what stands behind the board in every position, a counter, a move."""
+_PIECES = rf"{_RANK} /|{_RANK}(?={_SIDE})|{_SIDE}|{_NUMBER}(?:   |\n)|[KQR](?: [a-h1-8]){{2,4}}(?=(?: [+#])?\n)| [+#]\n"
+"""One token each: a rank of the board, what stands behind every board, a counter, a move, the sign of check or mate."""
 
 SHARE_RANDOM_WHITE = 0.32
 SHARE_RANDOM_BLACK = 0.3
