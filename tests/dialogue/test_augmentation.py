@@ -117,6 +117,15 @@ def test_every_past_is_drawn_that_can_be_known(logs: list[Conversation], drawn: 
     assert (None in made) == (not drawn)
 
 
+def test_a_turn_that_few_solutions_have_is_drawn_more_often() -> None:
+    logs = [game("abz"), game("by"), game("bx"), game("bw")]
+    augmenter, generator = OtherPasts(logs, horizon=2), np.random.default_rng(0)
+    made = [augmenter(logs[0], generator) for _ in range(2000)]
+    rare = sum(one is not None and one.actions[0].text == "a\n" for one in made)
+    # a stands before one solution, b before four: half of the draws are of both alike, half are 4 to 1 for a.
+    assert rare / 2000 == pytest.approx(0.5 * 1 / 2 + 0.5 * 4 / 5, abs=0.035)
+
+
 def test_of_logs_without_a_success_nothing_is_made() -> None:
     games = [game("abz", solved=False)] * 10
     everything, made_of = with_copies("twenty-questions", games, TrainSettings(steps=1, validation_fraction=0.5), 4)
