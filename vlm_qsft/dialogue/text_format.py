@@ -85,9 +85,8 @@ class TextFormat:
 
     @property
     def parts(self) -> list[list[str]] | None:
-        """Return what every token consists of; None where a model of the task's own does not make use of it."""
-        composed = language_task(self.task).composed and not isinstance(self.renderer, ChatRenderer)
-        return self.tokenizer.parts() if composed else None
+        """Return what every token of a model of the task's own consists of; None for a language model's tokens."""
+        return None if isinstance(self.renderer, ChatRenderer) else self.tokenizer.parts()
 
     def with_gamma(self, gamma: float) -> TextFormat:
         """Return the format with another discount; the scale follows it.

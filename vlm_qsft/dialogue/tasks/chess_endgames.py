@@ -33,10 +33,6 @@ MOVE_LIMIT = 50
 QUIET_LIMIT = 100
 """Half-moves without a capture after which a game is a draw."""
 
-_RANK, _SIDE, _NUMBER = r" ?[KQRk1-8](?: [KQRk1-8])*", r"   w   -   -   ", r"\d(?: \d)*"
-_PIECES = rf"{_RANK} /|{_RANK}(?={_SIDE})|{_SIDE}|{_NUMBER}(?:   |\n)|[KQR](?: [a-h1-8]){{2,4}}(?=(?: [+#])?\n)| [+#]\n"
-"""One token each: a rank of the board, what stands behind every board, a counter, a move, the sign of check or mate."""
-
 SHARE_RANDOM_WHITE = 0.32
 SHARE_RANDOM_BLACK = 0.3
 
@@ -57,7 +53,6 @@ class ChessEndgames(LanguageTask):
     logs = LogStatistics(mean_return=0.586, success_rate=0.59, mean_turns=11.9)
     logs_source = "LMRL-Gym: mean return .586, .59 of the games won, 11.9 moves"
     scores = ScoreScale(minimum=-1.0, data_average=0.586, maximum=1.0)
-    pieces = _PIECES
 
     def reset(self, generator: np.random.Generator) -> str:
         """Draw an ending and a position."""

@@ -94,9 +94,9 @@ class LanguageTask(ABC):
         logs_source: who published them.
         scores: of normalised scores.
         end: last character of every action text.
-        pieces: regular expression of what is one token to a model of the task's own, see `PieceTokenizer`.
-        composed: whether such a piece is the sum of its parts: what a part says at its place, as a letter does in a
-            word, it says whatever the other parts are. See `model.composed_rows`.
+        pieces: regular expression of what is one token to a model of the task's own, see `PieceTokenizer`: larger than
+            a word, and the sum of its parts, see `model.composed_rows`: what a part says at its place, as a letter does
+            in a word, it says whatever the other parts are.
     """
 
     name: ClassVar[str]
@@ -109,7 +109,6 @@ class LanguageTask(ABC):
     scores: ClassVar[ScoreScale]
     end: ClassVar[str] = "\n"
     pieces: ClassVar[str] = ""
-    composed: ClassVar[bool] = False
 
     @abstractmethod
     def reset(self, generator: np.random.Generator) -> str:

@@ -88,7 +88,6 @@ class Wordle(LanguageTask):
     logs_source = "LMRL-Gym: -4.12 with standard deviation 1.59, success .70"
     scores = ScoreScale(minimum=-6.0, data_average=-4.12, maximum=-1.94)
     pieces = r"[a-z](?: [a-z]){4}\n"
-    composed = True
 
     @classmethod
     def words(cls) -> tuple[str, ...]:
