@@ -53,6 +53,12 @@ def test_the_numbers_of_all_rows_have_one_spread() -> None:
     assert weight[1].std().item() == pytest.approx(0.02, rel=0.1)
 
 
+def test_autocast_leaves_the_rows_in_their_own_precision() -> None:
+    table = ComposedEmbedding(PARTS, 8, spread=0.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert table(torch.tensor([1])).dtype == torch.float32
+
+
 def test_a_checkpoint_keeps_what_tokens_consist_of(tmp_path: Path) -> None:
     torch.manual_seed(0)
     made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)

@@ -52,8 +52,9 @@ class ComposedRows(nn.Module):
 
     @property
     def weight(self) -> Float[Tensor, "token width"]:
-        """Return the rows of all tokens."""
-        return self.shares @ self.part_rows
+        """Return the rows of all tokens, under autocast too in the precision of the parts: a table is not computed."""
+        with torch.autocast(self.part_rows.device.type, enabled=False):
+            return self.shares @ self.part_rows
 
 
 class ComposedEmbedding(ComposedRows):
