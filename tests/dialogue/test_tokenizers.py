@@ -22,8 +22,9 @@ def test_words_numbers_and_marks_are_one_token_each_with_the_blank_before_them()
 
 def test_a_word_that_was_not_logged_goes_character_by_character() -> None:
     assert [TOKENIZER.vocabulary[token] for token in TOKENIZER.encode("love")] == ["l", "o", "v", "e"]
-    with pytest.raises(UnknownName, match="'z'"):
+    with pytest.raises(UnknownName, match="'z'") as refused:
         TOKENIZER.encode("maze")
+    assert "move" not in str(refused.value), "a list of characters, not of all tokens"
 
 
 @given(st.text(alphabet=sorted(set("move left\nc r a n e at 8, 6. a_b\t"))))

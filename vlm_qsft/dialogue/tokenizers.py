@@ -157,7 +157,8 @@ class PieceTokenizer:
                 continue
             for character in piece:
                 if character not in ids:
-                    raise UnknownName("character", character, self.vocabulary, where="the vocabulary of this model")
+                    known = [token for token in self.vocabulary if len(token) == 1]
+                    raise UnknownName("character", character, known, where="the vocabulary of this model")
                 token_ids.append(ids[character])
         return token_ids
 

@@ -4,7 +4,7 @@
     row(token) = v(token)                              a token of one part
 
 Only the `v` are trained. A network that knows what a letter at the second place means in one word knows it in every
-word, and cannot learn by heart what stood beside which word. Two tokens of the same parts would be the same token.
+word, and learns less by heart what stood beside which word. Two tokens of the same parts would be the same token.
 """
 
 from __future__ import annotations
