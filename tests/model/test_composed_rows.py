@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from vlm_qsft.model.composed_rows import ComposedEmbedding, ComposedHead
+from vlm_qsft.errors import CheckpointError, NotFinite, ShapeMismatch
+from vlm_qsft.model.composed_rows import ComposedEmbedding, ComposedHead, ComposedRows
+from vlm_qsft.model.manifest import write_manifest
 from vlm_qsft.model.scorer_folder import read_scorer_folder, write_scorer_folder
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_scorer import TextScorer
@@ -67,6 +70,49 @@ def test_a_checkpoint_keeps_what_tokens_consist_of(tmp_path: Path) -> None:
     assert isinstance(read, TextScorer) and read.parts == PARTS
     torch.testing.assert_close(read.model.get_output_embeddings().weight, made.model.get_output_embeddings().weight)
     assert isinstance(read.model.get_input_embeddings(), ComposedEmbedding)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [(7, "does not describe a model"), ([["a", "b"]] * 3, "scorer.json speaks of"), (None, "do not fit")],
+)
+def test_a_record_of_other_parts_than_the_weights_have_is_refused(tmp_path: Path, parts: object, message: str) -> None:
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)
+    write_scorer_folder(tmp_path / "policy", behavior=made, q_model=None, documents={}, metadata={})
+    record = json.loads((tmp_path / "policy/behavior/scorer.json").read_text())
+    (tmp_path / "policy/behavior/scorer.json").write_text(json.dumps({**record, "parts": parts}))
+    (tmp_path / "policy/manifest.json").unlink()
+    write_manifest(tmp_path / "policy")
+    with pytest.raises(CheckpointError, match=message):
+        read_scorer_folder(tmp_path / "policy", "cpu")
+
+
+def test_a_weight_that_is_no_number_is_never_written(tmp_path: Path) -> None:
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)
+    torch.nn.init.constant_(made.model.get_output_embeddings().part_rows, math.nan)
+    with pytest.raises(NotFinite, match="part_rows"):
+        write_scorer_folder(tmp_path / "policy", behavior=made, q_model=None, documents={}, metadata={})
+    assert not (tmp_path / "policy").exists()
+
+
+def test_parts_of_another_number_of_tokens_are_refused() -> None:
+    with pytest.raises(ShapeMismatch, match="has 5 tokens; parts are given of 4"):
+        build_text_scorer(TextModelSettings(width=32, layers=1), n_words=5, parts=PARTS)
+
+
+def test_reading_a_token_computes_each_table_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = build_text_scorer(TextModelSettings(width=32, layers=1), n_words=len(PARTS), parts=PARTS)
+    computed, weight = [], ComposedRows.weight.fget
+    assert weight is not None
+
+    def counted(table: ComposedRows) -> torch.Tensor:
+        computed.append(type(table))
+        return weight(table)
+
+    monkeypatch.setattr(ComposedRows, "weight", property(counted))
+    with torch.no_grad():
+        made.read(made.begin(1), torch.tensor([[1]]), torch.tensor([[True]]))
+    assert computed == [ComposedEmbedding, ComposedHead]
 
 
 def test_muon_leaves_vocabularies_of_parts_to_adamw() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vlm_qsft.errors import InvalidSetting
+from vlm_qsft.errors import InvalidSetting, ShapeMismatch
 from vlm_qsft.model.causal_model import causal_model
 from vlm_qsft.model.composed_rows import Parts
 from vlm_qsft.model.language_model import model_source
@@ -32,7 +32,10 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int, parts: Parts
     Raises:
         MissingDependency, UnknownName, InvalidSetting: a source that cannot be loaded; see `load_language_model`.
         InvalidSetting: a source that has fewer words than its tokenizer, or that does not read packed contexts.
+        ShapeMismatch: `parts` of more or fewer tokens than the vocabulary has.
     """
+    if parts is not None and len(parts) != n_words:
+        raise ShapeMismatch(f"The vocabulary has {n_words} tokens; parts are given of {len(parts)}.")
     if settings.source is None:
         sizes: dict[str, Any] = {
             "vocab_size": n_words,

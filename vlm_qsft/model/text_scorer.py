@@ -175,14 +175,14 @@ class TextScorer(TokenScorer[TextInputs]):
         return output.last_hidden_state[inputs.row, inputs.place]
 
     def _bias(self, allowed: Bool[Tensor, "batch query place"]) -> Float[Tensor, "batch 1 query place"]:
-        dtype = self.model.get_input_embeddings().weight.dtype
+        dtype = _dtype(self.model.get_input_embeddings())
         bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
         return bias.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
 
     def _rows(self, hidden: Float[Tensor, "batch hidden"]) -> Float32[Tensor, "batch bin_or_dummy"]:
         head = self.model.get_output_embeddings()
         with torch.autocast(hidden.device.type, enabled=False):  # the log-ratio of two models needs float32 logits
-            words = head(hidden.to(head.weight.dtype)).float()
+            words = head(hidden.to(_dtype(head))).float()
             cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
             if cap is not None:
                 words = cap * torch.tanh(words / cap)
@@ -206,8 +206,13 @@ class TextScorer(TokenScorer[TextInputs]):
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             model = causal_model_from_config(config)
             scorer = cls(model, lora_rank=record["lora_rank"], parts=record.get("parts"))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder} does not describe a model: {error}") from error
         if scorer.spec != spec:
             raise CheckpointError(f"{folder}: scorer.json speaks of {spec}, config.json of {scorer.spec}.")
         return scorer
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    """Return the precision of a module's parameters; `weight` may have to be computed, see `ComposedRows`."""
+    return next(module.parameters()).dtype
