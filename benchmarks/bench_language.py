@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,8 +25,9 @@ from vlm_qsft.cli.progress import NamedProgress
 from vlm_qsft.cli.provenance import provenance
 from vlm_qsft.cli.table import table
 from vlm_qsft.dialogue.checkpoint import load_text_checkpoint
-from vlm_qsft.dialogue.evaluation import ReturnSummary, evaluate_text, summarise_returns
+from vlm_qsft.dialogue.evaluation import ReturnSummary, evaluate_text, return_difference, summarise_returns
 from vlm_qsft.dialogue.phases import train_text_behavior, train_text_q
+from vlm_qsft.dialogue.playing import GameResult
 from vlm_qsft.dialogue.recipes import RECIPES, TextRecipe
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.tasks import EVALUATION, LANGUAGE_TASKS, TUNING
@@ -125,6 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, task in result["tasks"].items():
         print(f"\n{name} ({LANGUAGE_TASKS[name].purpose}); published: {task['published']}")
         print(table(*rows_of(task["methods"])))
+        for method, difference in task["q_sft_minus"].items():
+            low, high = difference["interval"]
+            print(f"Q-SFT returns {difference['mean']:+.3f} ({low:+.3f} to {high:+.3f}) against {method}, same games")
     print(chosen.out)
     return 0
 
@@ -146,15 +151,21 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
 def run(
     task: str, recipe: TextRecipe, scale: Scale, work: Path, *, methods: Sequence[str] = METHODS, seed: int
 ) -> dict[str, Any]:
-    """Record, train and evaluate methods on a task, and return what they reached."""
+    """Record, train and evaluate methods on a task, and return what they reached.
+
+    `q_sft_minus` are the paired differences of returns to Q-SFT; `wall_s` is of this call, which may have continued
+    an earlier one.
+    """
+    begun = time.monotonic()
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     logs, share = work / "logs", scale.steps[task]
     episodes = max(20, round(scale.episodes * recipe.episodes))
     statistics = record_dialogue(logs, DialogueRecordingSettings(task, episodes, seed), workers=usable_cores())
-    reached = {}
+    reached: dict[str, Any] = {}
+    played: dict[str, list[GameResult]] = {}
     for name in methods:
         policy = train(name, logs, recipe, share, work, seed=seed)
-        reached[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
+        reached[name], played[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
         "logs": asdict(statistics) | {"episodes": episodes},
@@ -164,6 +175,12 @@ def run(
         "behavior": shortened(recipe.behavior, share, seed).to_json(),
         "q": shortened(recipe.q, share, seed).to_json(),
         "methods": reached,
+        "q_sft_minus": {
+            name: asdict(return_difference(played["Q-SFT"], games))
+            for name, games in played.items()
+            if name != "Q-SFT" and "Q-SFT" in played
+        },
+        "wall_s": time.monotonic() - begun,
     }
 
 
@@ -208,8 +225,8 @@ def label(settings: PolicySettings) -> str:
     return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}-{settings.candidates}"
 
 
-def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> dict[str, Any]:
-    """Return how the best extraction on the tuning games does on the evaluation games."""
+def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> tuple[dict[str, Any], list[GameResult]]:
+    """Return how the best extraction on the tuning games does on the evaluation games, and these games."""
     checkpoint = load_text_checkpoint(policy, "cpu")
     tried = SFT_SETTINGS if checkpoint.q_model is None else Q_SETTINGS
     tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
@@ -226,7 +243,7 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
         {"policy": settings.to_json(), "mean_return": summary.mean_return}
         for settings, summary in zip(tried, summaries, strict=True)
     ]
-    return asdict(summarise_returns(task, results)) | {"policy": best.to_json(), "tuning": tuning}
+    return asdict(summarise_returns(task, results)) | {"policy": best.to_json(), "tuning": tuning}, results
 
 
 if __name__ == "__main__":

@@ -130,4 +130,10 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
     assert steps == {"behavior": 2, "sft": 3, "sft-successes": 3, "qsft": 3, "monte_carlo": 3, "ilql": 3, "cql": 3}
     header, rows = bench.rows_of(result["methods"])
     assert [row[0] for row in rows] == list(bench.METHODS) and all(len(row) == len(header) for row in rows)
+    assert alone["q_sft_minus"] == {}
+    assert set(result["q_sft_minus"]) == set(bench.METHODS) - {"Q-SFT"}
+    for name, difference in result["q_sft_minus"].items():
+        gap = result["methods"]["Q-SFT"]["mean_return"] - result["methods"][name]["mean_return"]
+        assert difference["mean"] == pytest.approx(gap), name
+        assert difference["interval"][0] <= difference["mean"] <= difference["interval"][1]
     assert result["published"]["ILQL"] == 97.7

@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from vlm_qsft.dialogue import ChatRenderer, Conversation, Message
 from vlm_qsft.dialogue.chat.policy_tokens import PolicyTokens
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint, load_text_checkpoint
-from vlm_qsft.dialogue.evaluation import BLOCK, evaluate_text, summarise_returns
+from vlm_qsft.dialogue.evaluation import BLOCK, evaluate_text, return_difference, summarise_returns
 from vlm_qsft.dialogue.phases import train_text_behavior
 from vlm_qsft.dialogue.playing import GameResult, play_games
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
@@ -247,3 +247,16 @@ def test_a_language_model_with_a_chat_template_is_trained_stored_and_played(tmp_
     assert Recorder.seen[: len(asked)] == asked
     rest = tokenizer.decode(Recorder.seen)
     assert rest.count("<|im_start|>assistant\n") == 6 and rest.count("<|im_start|>user\n") == 6
+
+
+def test_the_difference_of_two_policies_is_that_of_the_same_games() -> None:
+    def played(*returns: float) -> list[GameResult]:
+        return [GameResult(number, total, True, 1) for number, total in enumerate(returns)]
+
+    difference = return_difference(played(-1.0, -2.0, -6.0, -3.0), played(-2.0, -4.0, -6.0, -4.0))
+    assert difference.mean == 1.0
+    half = 1.96 * (2 / 4) ** 0.5 / 4**0.5  # of 1, 2, 0, 1
+    assert difference.interval == pytest.approx((1.0 - half, 1.0 + half))
+    for first, second in ((played(-1.0), played(-1.0, -2.0)), (played(-1.0, -2.0), played(-1.0, -2.0)[::-1]), ([], [])):
+        with pytest.raises(InvalidSetting, match="the same games"):
+            return_difference(first, second)

@@ -100,18 +100,50 @@ def evaluate_text(
 
 def summarise_returns(task: str, results: Sequence[GameResult]) -> ReturnSummary:
     """Return the summary of at least one game."""
-    returns = np.array([result.total_reward for result in results])
-    mean, half = float(returns.mean()), NORMAL_95 * float(returns.std()) / math.sqrt(len(returns))
+    mean, low, high = _mean_interval([result.total_reward for result in results])
     scores = language_task(task).scores
     return ReturnSummary(
         episodes=len(results),
         mean_return=mean,
-        interval=(mean - half, mean + half),
+        interval=(low, high),
         score=scores.score(mean),
-        score_interval=(scores.score(mean - half), scores.score(mean + half)),
+        score_interval=(scores.score(low), scores.score(high)),
         success_rate=fmean(result.success for result in results),
         mean_turns=fmean(result.turns for result in results),
     )
+
+
+@dataclass(frozen=True)
+class ReturnDifference:
+    """How much more one policy returns than another in the same games.
+
+    Attributes:
+        mean: of the differences, undiscounted, in the task's own unit.
+        interval: 95 % interval of the mean.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+
+
+def return_difference(first: Sequence[GameResult], second: Sequence[GameResult]) -> ReturnDifference:
+    """Return the paired difference of two policies in at least one game.
+
+    Raises:
+        InvalidSetting: they did not play the same games.
+    """
+    if [result.game for result in first] != [result.game for result in second] or not first:
+        raise InvalidSetting(
+            f"{len(first)} and {len(second)} results of different games: a paired difference needs the same games."
+        )
+    mean, low, high = _mean_interval([a.total_reward - b.total_reward for a, b in zip(first, second, strict=True)])
+    return ReturnDifference(mean, (low, high))
+
+
+def _mean_interval(numbers: Sequence[float]) -> tuple[float, float, float]:
+    values = np.array(numbers)
+    mean, half = float(values.mean()), NORMAL_95 * float(values.std()) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
 
 
 def _blocks(episodes: int, begin: int) -> list[range]:
