@@ -153,10 +153,9 @@ def run(
 ) -> dict[str, Any]:
     """Record, train and evaluate methods on a task, and return what they reached.
 
-    `q_sft_minus` are the paired differences of returns to Q-SFT; `wall_s` is of this call, which may have continued
-    an earlier one.
+    `q_sft_minus` are the paired differences of returns to Q-SFT; `wall_s` is None where an earlier call was continued.
     """
-    begun = time.monotonic()
+    begun, is_continued = time.monotonic(), work.exists()
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     logs, share = work / "logs", scale.steps[task]
     episodes = max(20, round(scale.episodes * recipe.episodes))
@@ -180,7 +179,7 @@ def run(
             for name, games in played.items()
             if name != "Q-SFT" and "Q-SFT" in played
         },
-        "wall_s": time.monotonic() - begun,
+        "wall_s": None if is_continued else time.monotonic() - begun,
     }
 
 

@@ -35,6 +35,10 @@ PICTURE_FAULTS = frozenset(SensorFault) - {SensorFault.NOT_FINITE}
 NUMBER_FAULTS = frozenset(SensorFault) - {SensorFault.BLACK}
 
 
+EARLIEST_S = 1e-3
+"""The least stamp of a clock that was set back: zero would say that the stamp was never set."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a sensor delivers.
@@ -103,7 +107,7 @@ class FaultySensor:
             case SensorFault.NOT_FINITE:
                 return [*due, Reading(now_s, np.full_like(content, np.nan))]
             case SensorFault.CLOCK_BACK:
-                return [*due, Reading(max(now_s - self._delay_s, 0.0), content)]
+                return [*due, Reading(max(now_s - self._delay_s, EARLIEST_S), content)]
             case SensorFault.NONE:
                 self._last = content
                 return [*due, reading]

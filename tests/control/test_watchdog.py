@@ -78,6 +78,13 @@ def test_stamps_that_go_back_are_a_fault_and_the_next_sound_message_counts_again
     assert watchdog.check(5.03) is None
 
 
+def test_a_message_without_a_stamp_between_does_not_hide_that_stamps_went_back():
+    watchdog = joints_only()
+    watchdog.receive_vector("joints", np.zeros(2), 5.0, stamp_s=70.0)
+    assert watchdog.receive_vector("joints", np.zeros(2), 5.01) is None
+    assert kind(watchdog.receive_vector("joints", np.zeros(2), 5.02, stamp_s=69.9)) is FaultKind.CLOCK_BACKWARDS
+
+
 def test_an_arrival_before_the_last_arrival_is_a_clock_that_went_back():
     watchdog = joints_only()
     watchdog.receive_vector("joints", np.zeros(2), 5.0)

@@ -30,6 +30,8 @@ else:
     # domain may be taken by other programs.
     ENVIRONMENT = load("environment")
     os.environ.update(ENVIRONMENT.node_environment(domain_id=1 + os.getpid() % 100))
+    # Shared memory of nodes that tests kill stays behind; what comes over the loopback leaves nothing.
+    os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"
     ENVIRONMENT.load_interfaces()
     for folder in reversed([*ENVIRONMENT.python_path(), str(Path(__file__).parent)]):
         if folder not in sys.path:

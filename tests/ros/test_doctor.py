@@ -87,3 +87,17 @@ def test_joints_that_are_not_numbers_are_a_fault(robot: RunningNode) -> None:
         assert robot.set_parameter("fault.joint_states", "none")
     assert told.returncode == 2
     assert any(line.startswith("fault") and "joint_1" in line for line in told.stdout.splitlines()), told.stdout
+
+
+def test_a_robot_that_is_silent_altogether_is_listened_to_again_and_told_topic_by_topic(robot: RunningNode) -> None:
+    sensors = ("joint_states", "front", "wrist")
+    try:
+        for name in sensors:
+            assert robot.set_parameter(f"fault.{name}", "dropped")
+        told = doctor("--sim-time", "--seconds", "2")
+    finally:
+        for name in sensors:
+            assert robot.set_parameter(f"fault.{name}", "none")
+    assert told.returncode == 2
+    silent = [line for line in told.stdout.splitlines() if "nothing arrived" in line]
+    assert [line.split()[1] for line in silent] == ["/joint_states", "/camera/front/image_raw", "/camera/wrist/image_raw"]

@@ -70,6 +70,11 @@ def test_a_clock_that_was_set_back_stamps_in_the_past() -> None:
     assert delivered(camera("clock_back", 0.4), 2.0, picture(20)) == [(1.6, 20.0)]
 
 
+def test_a_clock_that_was_set_back_before_its_beginning_still_stamps() -> None:
+    ((stamp_s, _),) = delivered(camera("clock_back", 3.0), 2.0, picture(20))
+    assert 0.0 < stamp_s < 0.01, "zero says that a stamp was never set, which is no fault"
+
+
 @pytest.mark.parametrize(("is_camera", "fault"), [(True, "not_finite"), (False, "black"), (True, "broken")])
 def test_a_fault_that_a_sensor_cannot_have_is_refused_with_those_it_can(is_camera: bool, fault: str) -> None:
     with pytest.raises(UnknownName, match=r"Valid: .*frozen"):

@@ -184,7 +184,8 @@ class Watchdog:
             fault = _check_clock(name, record, now_s, stamp_s, age_s)
         record.rejected = fault
         if fault is None:
-            record.arrived_s, record.age_on_arrival_s, record.stamp_s = now_s, max(age_s, 0.0), stamp_s
+            record.arrived_s, record.age_on_arrival_s = now_s, max(age_s, 0.0)
+            record.stamp_s = record.stamp_s if stamp_s is None else stamp_s
         elif fault.kind is FaultKind.CLOCK_BACKWARDS:
             self._records[name] = _Record(rejected=fault)
         return fault
