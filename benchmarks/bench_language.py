@@ -60,11 +60,12 @@ Q_SETTINGS = (
     PolicySettings("ratio", 0.5, 32.0),
     PolicySettings("ratio", 0.1, 16.0, support=0.6),
     PolicySettings("ratio", 0.05, 32.0, support=0.6),
+    PolicySettings("ratio", 0.0, 16.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
     PolicySettings("ratio", 0.5, 32.0, candidates=8),
 )
 SINGLE_SETTINGS = (
-    *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1, 0.03)),
+    *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1, 0.0)),
     PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
 )
 

@@ -117,13 +117,66 @@ def test_every_past_is_drawn_that_can_be_known(logs: list[Conversation], drawn: 
     assert (None in made) == (not drawn)
 
 
-def test_a_turn_that_few_solutions_have_is_drawn_more_often() -> None:
-    logs = [game("abz"), game("by"), game("bx"), game("bw")]
-    augmenter, generator = OtherPasts(logs, horizon=2), np.random.default_rng(0)
+def test_in_half_of_the_pasts_nothing_is_proposed_that_an_answer_before_it_excludes() -> None:
+    # c and d are solutions too; what c excludes d would not have been answered, and nobody knows c after d.
+    logs = [game("cdz"), game("xd"), game("dyc")]
+    augmenter, generator = OtherPasts(logs, horizon=3), np.random.default_rng(0)
     made = [augmenter(logs[0], generator) for _ in range(2000)]
-    rare = sum(one is not None and one.actions[0].text == "a\n" for one in made)
-    # a stands before one solution, b before four: half of the draws are of both alike, half are 4 to 1 for a.
-    assert rare / 2000 == pytest.approx(0.5 * 1 / 2 + 0.5 * 4 / 5, abs=0.035)
+    pasts = ["".join(message.text.strip() for message in one.actions[:-1]) for one in made if one is not None]
+    shares = {past: pasts.count(past) / 2000 for past in set(pasts)}
+    # A past of two turns is drawn in 3 of 4; the turn d stands before c, and c before nothing else than z.
+    assert shares["dc"] == pytest.approx(0.75 / 2, abs=0.04)
+    assert shares["cd"] == pytest.approx(0.5 * 0.75 / 2, abs=0.04)
+
+
+def test_an_answer_is_known_where_each_of_its_parts_was_answered_before_the_same_solution() -> None:
+    logs = [
+        parted(("a c", "+ -"), ("c b", "- +"), ("a b", "+ +")),
+        parted(("a b", "+ -"), ("c c", "- +"), ("d c", "+ +")),
+        parted(("d c", "- -"), ("a b", "+ +")),
+    ]
+    known = pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
+    # Before "a b" a c, c b and d c were answered: c first and c second are known, and so is c c.
+    assert known == {("a c", "+ -"), ("c b", "- +"), ("d c", "- -"), ("c c", "- -")}
+    assert pasts_of(logs[0], OtherPasts(logs, horizon=2)) == known - {("c c", "- -")}
+
+
+def test_where_a_part_was_answered_in_two_ways_nothing_follows_from_it() -> None:
+    logs = [
+        parted(("a c", "+ -"), ("c b", "- +"), ("a b", "+ +")),
+        parted(("d c", "- +"), ("a b", "+ +")),
+        parted(("c c", "+ +"), ("d d", "+ +")),
+    ]
+    assert ("c c", "- -") not in pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
+
+
+def test_answers_of_other_builds_are_kept_and_nothing_follows_from_them() -> None:
+    logs = [parted(("a c", "none"), ("c b", "- +"), ("a b", "+ +")), parted(("c c", "+ +"), ("d d", "+ +"))]
+    known = pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
+    assert known == {("a c", "none"), ("c b", "- +")}
+
+
+def parted(*said: tuple[str, str]) -> Conversation:
+    """A game whose last turn is its solution."""
+    asked = [(Message("assistant", f"{text}\n", -1.0), Message("environment", f"{answer}\n")) for text, answer in said]
+    asked[-1] = (replace(asked[-1][0], reward=0.0), asked[-1][1])
+    return Conversation((Message("environment", "Words:\n"), *(text for turn in asked for text in turn)), True)
+
+
+def pasts_of(conversation: Conversation, augmenter: OtherPasts) -> set[tuple[str, str]]:
+    """The turns that are drawn before the solution of a game."""
+    generator = np.random.default_rng(0)
+    made = [one for _ in range(300) if (one := augmenter(conversation, generator)) is not None]
+    return {(said.text.strip(), heard.text.strip()) for one in made for said, heard in turns(one)[:-1]}
+
+
+def test_most_answers_of_wordle_follow_from_those_logged() -> None:
+    games, generator = [logged("wordle-small", number) for number in range(400)], np.random.default_rng(1)
+    augmenter = language_task("wordle-small").augmenter(games)
+    drawn = {(one.actions[-1].text, *turn) for game in games if (one := augmenter(game, generator)) for turn in turns(one)}
+    of_logs = {(game.actions[-1].text, replace(said, trained=False), heard) for game in games for said, heard in turns(game)}
+    composed = {each for each in drawn if not each[1].trained} - of_logs
+    assert len(composed) > 0.1 * len(drawn)
 
 
 def test_of_logs_without_a_success_nothing_is_made() -> None:
@@ -132,18 +185,26 @@ def test_of_logs_without_a_success_nothing_is_made() -> None:
     assert everything == games and made_of.tolist() == list(range(10))
 
 
-def test_no_turn_of_a_held_out_game_comes_into_a_copy() -> None:
+def test_nothing_that_held_out_games_alone_say_comes_into_a_copy() -> None:
     games = [logged("wordle-small", number) for number in range(300)]
     settings = TrainSettings(steps=1, validation_fraction=0.5)
     everything, made_of = with_copies("wordle-small", games, settings, 4)
     trained, held_out = split_episodes(len(games), settings.validation_fraction, settings.seed)
-    known = {turn for number in trained.tolist() for turn in turns(games[number])}
-    assert {turn for number in held_out.tolist() for turn in turns(games[number])} - known, "nothing to give away"
+    known = {part for number in trained.tolist() for part in parts(games[number])}
+    assert {part for number in held_out.tolist() for part in parts(games[number])} - known, "nothing to give away"
     copies, copied = everything[len(games) :], made_of[len(games) :].tolist()
     solved = {number for number in trained.tolist() if games[number].attributes["success"]}
     assert set(copied) <= solved and len(copies) == len(copied) > 3 * len(solved)
     assert all(copy.actions[-1] == games[number].actions[-1] for copy, number in zip(copies, copied, strict=True))
-    assert {(replace(said, trained=True), heard) for copy in copies for said, heard in turns(copy)} <= known
+    assert {part for copy in copies for part in parts(copy)} <= known
+
+
+def parts(game: Conversation) -> set[tuple[str, int, str]]:
+    """Which letters were answered at which place before which solution."""
+    if not game.attributes["success"]:
+        return set()
+    solution = word_of(game.actions[-1])
+    return {(solution, place, letter) for said, _ in turns(game) for place, letter in enumerate(word_of(said))}
 
 
 @pytest.mark.parametrize(

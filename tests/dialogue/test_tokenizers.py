@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +12,8 @@ from hypothesis import strategies as st
 from vlm_qsft.dialogue import PieceTokenizer, PlainRenderer
 from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS, TUNING, game_generator, language_task, play
 from vlm_qsft.dialogue.tasks.wordle import Wordle
-from vlm_qsft.dialogue.text_format import TextFormat
-from vlm_qsft.errors import InvalidSetting, ShapeMismatch, UnknownName
+from vlm_qsft.dialogue.text_format import FORMAT_NAME, TextFormat
+from vlm_qsft.errors import CheckpointError, InvalidSetting, ShapeMismatch, UnknownName
 
 TOKENIZER = PieceTokenizer.fit(["move left\n", "c r a n e\n", "at 8, 6. a_b\t"])
 
@@ -43,6 +46,7 @@ def test_every_action_text_of_every_task_ends_with_its_only_token_that_ends(name
     for action in game.actions:
         tokens = tokenizer.encode(action.text)
         assert [renderer.is_end(token) for token in tokens] == [False] * (len(tokens) - 1) + [True]
+    assert not [piece for piece in tokenizer.vocabulary if task.end in piece[:-1]], "an end inside of a token"
     for text in texts:
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
@@ -59,6 +63,16 @@ def test_a_pattern_makes_larger_pieces_and_what_they_consist_of_is_known() -> No
     again = PieceTokenizer.from_json(tokenizer.to_json())
     assert again == tokenizer and again.encode("c r a n e\n") == tokenizer.encode("c r a n e\n")
     assert PieceTokenizer.from_json({"vocabulary": ["a"]}) == PieceTokenizer(("a",))
+
+
+@pytest.mark.parametrize("pattern", ["(", "(a)", "a*", 7, None])
+def test_a_format_with_a_pattern_that_is_none_is_refused(tmp_path: Path, pattern: object) -> None:
+    game = play(Wordle(), lambda _: "c r a n e\n", game_generator("wordle", TUNING, 0))
+    record = json.loads(TextFormat.fit("wordle", [game]).to_json())
+    record["renderer"]["pieces"]["pattern"] = pattern
+    (tmp_path / FORMAT_NAME).write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match="does not describe a text format"):
+        TextFormat.read(tmp_path)
 
 
 @pytest.mark.parametrize("name", LANGUAGE_TASKS)

@@ -121,6 +121,17 @@ def test_training_with_muon_moves_every_weight_that_adamw_moves(tmp_path: Path) 
         assert still == {name for name in still if "mean" in name or "std" in name or "scale" in name}, optimizer
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_rows_of_parts_do_not_decay_and_other_matrices_do(tmp_path: Path, optimizer: str) -> None:
+    words = [["a"], ["b"], ["a", "b"], ["b", "a"]]
+    scorer = build_text_scorer(TextModelSettings(width=16, layers=1, head_width=8), n_words=len(words), parts=words)
+    trainer = behavior_trainer(tmp_path, replace(SETTINGS, optimizer=optimizer))
+    decaying = trainer.get_decay_parameter_names(scorer)
+    rows = {name for name, _ in scorer.named_parameters() if name.endswith("part_rows")}
+    assert len(rows) == 2 and not rows & set(decaying)
+    assert "model.model.layers.0.mlp.up_proj.weight" in decaying
+
+
 def test_an_optimiser_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UnknownName, match="Optimizer 'sgd' is not known"):
         replace(SETTINGS, optimizer="sgd")

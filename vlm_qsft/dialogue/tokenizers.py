@@ -183,11 +183,17 @@ class PieceTokenizer:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> PieceTokenizer:
-        """Rebuild a tokenizer from `to_json`; a document of before there were patterns has none."""
-        return cls(tuple(map(str, document["vocabulary"])), str(document.get("pattern", "")))
+        """Rebuild a tokenizer from `to_json`; a document of before there were patterns has none.
+
+        Raises:
+            InvalidSetting: no vocabulary, or a pattern that is none.
+        """
+        return cls(tuple(map(str, document["vocabulary"])), document.get("pattern", ""))
 
 
 def _pieces_by(pattern: str) -> re.Pattern[str]:
+    if not isinstance(pattern, str):
+        raise InvalidSetting(f"The pattern of pieces must be a text; got {pattern!r}.")
     if not pattern:
         return _PIECE
     try:

@@ -71,3 +71,17 @@ class ComposedHead(ComposedRows):
     def forward(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch token"]:
         """Return the inner product with every row."""
         return functional.linear(hidden, self.weight)
+
+
+def rows_of_parts(model: nn.Module) -> set[str]:
+    """Return the names of the rows that tokens of a model are sums of.
+
+    Weight decay leaves them alone: few rows say what many tokens are, and tokens that differ in one part are told apart
+    by that part alone.
+    """
+    return {
+        f"{within}.{name}"
+        for within, module in model.named_modules()
+        if isinstance(module, ComposedRows)
+        for name, _ in module.named_parameters(recurse=False)
+    }

@@ -23,6 +23,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from vlm_qsft.data.storage import partial_path, storage_errors
 from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.model.action_logits import split_dummy
+from vlm_qsft.model.composed_rows import rows_of_parts
 from vlm_qsft.model.scorer import TokenScorer
 from vlm_qsft.model.weight_files import weight_storage_errors
 from vlm_qsft.training.batch import TokenBatch
@@ -178,6 +179,11 @@ class TokenTrainer(Trainer, ABC):
                 weight_decay=self.settings.weight_decay,
             )
         return super().create_optimizer(model)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Return what weight decay acts on: neither biases, norms nor rows of parts, see `rows_of_parts`."""
+        kept = rows_of_parts(model)
+        return [name for name in super().get_decay_parameter_names(model) if name not in kept]
 
     def compute_loss(
         self,

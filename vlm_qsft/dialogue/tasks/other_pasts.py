@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Int64
 
 from vlm_qsft.dialogue.conversation import Conversation, Message
 from vlm_qsft.errors import DatasetError
 
 Turn = tuple[Message, Message]
+Pasts = Mapping[str, Mapping[Turn, None]]
+"""Of every solution, the turns that may stand before it."""
 
-SHARE_BY_RARITY = 0.5
-"""Of the copies, those whose turns are drawn in proportion to 1 / number of solutions that have them."""
+SHARE_AGREEING = 0.5
+"""Of the copies, those in which whatever is proposed agrees with the answers before it."""
+NOTHING = -1
+"""The number of a text that no logged game has as its solution."""
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The turns that may stand before a solution.
+
+    Attributes:
+        turns: none of them is trained on.
+        numbers: of each, its row in `OtherPasts._has`.
+        proposes: of each, the number of the solution that it proposes, or NOTHING.
+    """
+
+    turns: tuple[Turn, ...]
+    numbers: Int64[np.ndarray, " turn"]
+    proposes: Int64[np.ndarray, " turn"]
 
 
 class OtherPasts:
@@ -26,8 +45,8 @@ class OtherPasts:
     drawn from the turns of all, in any order and up to the longest that a game can have. Where a game has but its own
     turns, a network learns by heart which answers stood before which solution.
 
-    In half of what is made a turn is drawn the more often, the fewer solutions have it: logs mostly ask at random, a
-    good player asks what is nearly the solution, and what a network has rarely seen it does not understand.
+    In some of what is made nothing is proposed that an earlier answer excludes: logs mostly propose at random, a good
+    player what is nearly the solution, and what a network has rarely seen it does not understand.
 
     Only the solution is trained on: what the turns before it are worth depends on who asked what after them, and nobody
     did. Of a game without a solution nothing is made, since it does not say what was hidden.
@@ -35,12 +54,15 @@ class OtherPasts:
     Drawn turns say a little more than those of a game: some logged questions rest on answers that are not drawn too.
     """
 
-    def __init__(self, conversations: Sequence[Conversation], *, horizon: int) -> None:
+    def __init__(self, conversations: Sequence[Conversation], *, horizon: int, by_parts: bool = False) -> None:
         """Collect the turns before each solution; equal ones count once.
 
         Args:
             conversations: all that may be known; those of another build are left out.
             horizon: turns of the longest game.
+            by_parts: an answer has a part for each part of what it answers, set apart by blanks, which depends on that
+                part, its place and what is hidden alone. What was never asked of a solution is then known where each
+                of its parts was.
         """
         self._longest_past = horizon - 1
         before: dict[str, dict[Turn, None]] = {}
@@ -48,15 +70,21 @@ class OtherPasts:
             if _alternates(conversation) and _is_solved(conversation):
                 *past, solution = _turns(conversation)
                 before.setdefault(solution[0].text, {}).update(dict.fromkeys(past))
-        n_solutions = Counter(turn for past in before.values() for turn in past)
-        self._before = {
-            text: (
-                tuple((replace(said, trained=False), answer) for said, answer in past),
-                _shares([1.0 / n_solutions[turn] for turn in past]),
-            )
-            for text, past in before.items()
-            if past
-        }
+        if by_parts:
+            before = _completed(before)
+        solutions = {text: number for number, text in enumerate(before)}
+        numbers: dict[Turn, int] = {}
+        for past in before.values():
+            for turn in past:
+                numbers.setdefault(turn, len(numbers))
+        self._has: Bool[np.ndarray, "turn solution"] = np.zeros((len(numbers), len(solutions)), bool)
+        self._pools: dict[str, _Pool] = {}
+        for text, past in before.items():
+            of_past = np.array([numbers[turn] for turn in past], np.int64)
+            self._has[of_past, solutions[text]] = True
+            proposes = np.array([solutions.get(said.text, NOTHING) for said, _ in past], np.int64)
+            turns = tuple((replace(said, trained=False), answer) for said, answer in past)
+            self._pools[text] = _Pool(turns, of_past, proposes)
 
     def __call__(self, conversation: Conversation, generator: np.random.Generator) -> Conversation | None:
         """Return the game with another past of at least one turn; None where it is not solved, or no turn is known.
@@ -70,15 +98,62 @@ class OtherPasts:
         if not _alternates(conversation):
             raise DatasetError("It is no opening followed by action texts and one answer to each.")
         solution = _turns(conversation)[-1]
-        if not _is_solved(conversation) or solution[0].text not in self._before:
+        pool = self._pools.get(solution[0].text) if _is_solved(conversation) else None
+        if pool is None or not pool.turns:
             return None
-        past, by_rarity = self._before[solution[0].text]
         # The larger of two draws: what is said late in a game, when most is known, is the hardest to learn.
-        n_drawn = int(generator.integers(1, min(len(past), self._longest_past) + 1, size=2).max())
-        shares = by_rarity if generator.random() < SHARE_BY_RARITY else None
-        drawn = [past[number] for number in generator.choice(len(past), n_drawn, replace=False, p=shares).tolist()]
-        texts = [text for turn in (*drawn, solution) for text in turn]
+        n_drawn = int(generator.integers(1, min(len(pool.turns), self._longest_past) + 1, size=2).max())
+        if generator.random() < SHARE_AGREEING:
+            drawn = self._agreeing(pool, n_drawn, generator)
+        else:
+            drawn = generator.choice(len(pool.turns), n_drawn, replace=False).tolist()
+        texts = [text for turn in (*(pool.turns[number] for number in drawn), solution) for text in turn]
         return replace(conversation, messages=(conversation.messages[0], *texts))
+
+    def _agreeing(self, pool: _Pool, n_drawn: int, generator: np.random.Generator) -> list[int]:
+        """Draw turns one after the other, up to a number of them: as many as agree with each other."""
+        possible = np.ones(len(pool.turns), bool)
+        drawn: list[int] = []
+        while len(drawn) < n_drawn and possible.any():
+            number = int(generator.choice(np.flatnonzero(possible)))
+            drawn.append(number)
+            possible &= (pool.proposes == NOTHING) | self._has[pool.numbers[number], pool.proposes]
+            possible[number] = False
+        return drawn
+
+
+def _completed(before: Pasts) -> dict[str, dict[Turn, None]]:
+    """Return the turns before each solution with those that follow from them part by part.
+
+    Where one part was answered in two ways the answer depends on more than this part, and nothing follows from it.
+    """
+    asked = {said.text: (said, answer) for past in before.values() for said, answer in past if _parts(said, answer)}
+    completed = {}
+    for solution, past in before.items():
+        answers: dict[tuple[int, str], str | None] = {}
+        for said, answer in past:
+            for place, part, of_part in _parts(said, answer):
+                known = answers.setdefault((place, part), of_part)
+                answers[place, part] = of_part if known == of_part else None
+        turns, said_before = dict(past), {said.text for said, _ in past} | {solution}
+        for text, (said, answer) in asked.items():
+            told = [told for key in enumerate(text.split()) if (told := answers.get(key)) is not None]
+            if text not in said_before and len(told) == len(text.split()):
+                turns[said, replace(answer, text=_rewritten(answer.text, told))] = None
+        completed[solution] = turns
+    return completed
+
+
+def _parts(said: Message, answer: Message) -> list[tuple[int, str, str]]:
+    """Return place, part and answer to it; nothing where the two have not as many parts."""
+    asked, answered = said.text.split(), answer.text.split()
+    return list(zip(range(len(asked)), asked, answered, strict=True)) if len(asked) == len(answered) else []
+
+
+def _rewritten(answer: str, parts: Sequence[str]) -> str:
+    """Return an answer with other parts between the same blanks."""
+    following = iter(parts)
+    return re.sub(r"\S+", lambda _: next(following), answer)
 
 
 def _alternates(conversation: Conversation) -> bool:
@@ -92,10 +167,6 @@ def _alternates(conversation: Conversation) -> bool:
 
 def _is_solved(conversation: Conversation) -> bool:
     return conversation.terminated and conversation.actions[-1].reward == 0.0
-
-
-def _shares(weights: Sequence[float]) -> Float64[np.ndarray, " turn"]:
-    return np.array(weights) / np.sum(weights)
 
 
 def _turns(conversation: Conversation) -> list[Turn]:

@@ -135,8 +135,8 @@ class Wordle(LanguageTask):
 
     @classmethod
     def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
-        """Give solutions other pasts; see `OtherPasts`."""
-        return OtherPasts(conversations, horizon=cls.horizon)
+        """Give solutions other pasts; see `OtherPasts`. The letters of a guess are answered one by one."""
+        return OtherPasts(conversations, horizon=cls.horizon, by_parts=True)
 
 
 class SmallWordle(Wordle):
