@@ -63,6 +63,7 @@ Q_SETTINGS = (
     PolicySettings("ratio", 0.0, 16.0, support=0.6),
     PolicySettings("ratio", 0.0, 1e4),
     PolicySettings("ratio", 0.5, 32.0, candidates=8),
+    *(PolicySettings("power", 0.0, exponent) for exponent in (1.0, 1.5, 2.0)),
 )
 SINGLE_SETTINGS = (
     *(PolicySettings("single", temperature, 0.0, 0.0) for temperature in (0.5, 0.25, 0.1, 0.0)),

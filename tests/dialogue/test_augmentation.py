@@ -173,8 +173,12 @@ def pasts_of(conversation: Conversation, augmenter: OtherPasts) -> set[tuple[str
 def test_most_answers_of_wordle_follow_from_those_logged() -> None:
     games, generator = [logged("wordle-small", number) for number in range(400)], np.random.default_rng(1)
     augmenter = language_task("wordle-small").augmenter(games)
-    drawn = {(one.actions[-1].text, *turn) for game in games if (one := augmenter(game, generator)) for turn in turns(one)}
-    of_logs = {(game.actions[-1].text, replace(said, trained=False), heard) for game in games for said, heard in turns(game)}
+    drawn = {
+        (one.actions[-1].text, *turn) for game in games if (one := augmenter(game, generator)) for turn in turns(one)
+    }
+    of_logs = {
+        (game.actions[-1].text, replace(said, trained=False), heard) for game in games for said, heard in turns(game)
+    }
     composed = {each for each in drawn if not each[1].trained} - of_logs
     assert len(composed) > 0.1 * len(drawn)
 

@@ -41,8 +41,8 @@ def slow_policy(extraction: str, tokens: list[int]) -> Tensor:
         competing = words >= torch.log(torch.tensor(SUPPORT / N_WORDS))
         competing |= words == words.max()
         return torch.where(competing, words / TEMPERATURE, -torch.inf).softmax(-1)
-    q_values = ((1.0 - dummy) * words.exp() / log_pi.exp()).clamp(max=1.0)
-    tilt = {"sft": 0.0, "ratio": BETA * q_values}[extraction]
+    q_values = (1.0 - dummy) * words.exp() / log_pi.exp()
+    tilt = {"sft": 0.0, "ratio": BETA * q_values.clamp(max=1.0), "power": BETA * q_values.log()}[extraction]
     competing = (log_pi >= torch.log(torch.tensor(SUPPORT / N_WORDS))) | (log_pi == log_pi.max())
     return torch.where(competing, log_pi / TEMPERATURE + tilt, -torch.inf).softmax(-1)
 
@@ -61,7 +61,7 @@ def settings(extraction: str) -> PolicySettings:
     return PolicySettings(extraction, TEMPERATURE, BETA, SUPPORT)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("extraction", ["ratio", "single", "sft"])
+@pytest.mark.parametrize("extraction", ["ratio", "power", "single", "sft"])
 def test_generate_with_the_processor_equals_a_plain_slow_loop_token_by_token(extraction: str) -> None:
     processor = QLogitsProcessor(BEHAVIOR, Q_MODEL, settings(extraction))
     for seed in range(3):

@@ -23,6 +23,7 @@ ALL = [
     PolicySettings("likelihood", temperature=1.0, inverse_temperature=8.0, support=0.0),
     PolicySettings("single", temperature=0.5, support=0.1),
     PolicySettings("ratio", temperature=0.7, inverse_temperature=4.0, candidates=3),
+    PolicySettings("power", temperature=0.7, inverse_temperature=1.5),
 ]
 NAMES = [f"{settings.extraction}-{settings.candidates}" for settings in ALL]
 
@@ -48,7 +49,8 @@ def expected_probabilities(settings, log_p, log_pi_and_dummy) -> np.ndarray:
     pi /= pi.sum(1, keepdims=True)
     p = np.exp(log_p[:, :-1])
     prior = p / p.sum(1, keepdims=True) if settings.extraction == "single" else pi
-    tilt = {"sft": 0 * p, "single": 0 * p, "ratio": np.minimum(1.0, p / pi), "likelihood": p}[settings.extraction]
+    tilts = {"ratio": np.minimum(1.0, p / pi), "likelihood": p, "power": np.log(p / pi)}
+    tilt = tilts.get(settings.extraction, 0 * p)
     weights = prior ** (1 / settings.temperature) * np.exp(settings.inverse_temperature * tilt)
     weights[(prior < settings.support / N_BINS) & (prior < prior.max(1, keepdims=True))] = 0.0
     return weights / weights.sum(1, keepdims=True)

@@ -33,7 +33,7 @@ def slow_distribution(weights):
 
 @settings(max_examples=40)
 @given(pair=log_probabilities(), temperature=temperatures, support=supports)
-@pytest.mark.parametrize("name", ["ratio", "likelihood"])
+@pytest.mark.parametrize("name", ["ratio", "likelihood", "power"])
 def test_inverse_temperature_zero_is_exactly_sft(name, pair, temperature, support):
     log_p, log_pi = pair
     extracted = EXTRACTIONS[name](log_p, log_pi, inverse_temperature=0.0, temperature=temperature, support=support)
@@ -91,6 +91,38 @@ def test_likelihood_extraction_agrees_with_its_formula_term_by_term():
         torch.tensor(p).log(), torch.tensor(pi).log(), inverse_temperature=4.0, temperature=1.0, support=0.0
     )
     np.testing.assert_allclose(extracted.exp(), expected, rtol=1e-5)
+
+
+def test_power_extraction_agrees_with_its_formula_term_by_term():
+    pi, p = [0.5, 0.3, 0.2], [0.1, 0.27, 0.3, 0.33]
+    # Q = 0.2, 0.9 and 1.5, which is not capped
+    expected = slow_distribution([chance**2 * q**1.5 for chance, q in zip(pi, [0.2, 0.9, 1.5], strict=True)])
+    extracted = EXTRACTIONS["power"](
+        torch.tensor(p).log(), torch.tensor(pi).log(), inverse_temperature=1.5, temperature=0.5, support=0.0
+    )
+    np.testing.assert_allclose(extracted.exp(), expected, rtol=1e-5)
+
+
+@settings(max_examples=40)
+@given(
+    p=st.lists(st.floats(-20, 20, width=32), min_size=4, max_size=4),
+    pi=st.lists(st.floats(-20, 20, width=32), min_size=3, max_size=3),
+)
+def test_the_first_power_is_single(p, pi):
+    log_p, log_pi = torch.tensor(p).log_softmax(-1), torch.tensor(pi).log_softmax(-1)
+    arguments = {"inverse_temperature": 1.0, "temperature": 1.0, "support": 0.0}
+    torch.testing.assert_close(
+        EXTRACTIONS["power"](log_p, log_pi, **arguments),
+        EXTRACTIONS["single"](log_p, None, **arguments),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+def test_where_nothing_in_support_is_worth_anything_power_is_the_behavior_policy():
+    log_p, log_pi = torch.tensor([0.0, 0.0, 1.0]).log(), torch.tensor([0.7, 0.3]).log()
+    extracted = EXTRACTIONS["power"](log_p, log_pi, inverse_temperature=2.0, temperature=1.0, support=0.0)
+    np.testing.assert_allclose(extracted.exp(), [0.7, 0.3], rtol=1e-5)
 
 
 def test_single_extraction_drops_the_dummy_and_needs_no_behavior_policy():

@@ -100,4 +100,8 @@ def test_a_robot_that_is_silent_altogether_is_listened_to_again_and_told_topic_b
             assert robot.set_parameter(f"fault.{name}", "none")
     assert told.returncode == 2
     silent = [line for line in told.stdout.splitlines() if "nothing arrived" in line]
-    assert [line.split()[1] for line in silent] == ["/joint_states", "/camera/front/image_raw", "/camera/wrist/image_raw"]
+    assert [line.split()[1] for line in silent] == [
+        "/joint_states",
+        "/camera/front/image_raw",
+        "/camera/wrist/image_raw",
+    ]

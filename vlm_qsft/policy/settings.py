@@ -16,7 +16,7 @@ POLICY_FILE = "policy.json"
 MOST_CANDIDATES = 1024
 """Beyond it a decision takes minutes; as a number of candidates it is a slip."""
 
-ExtractionChoice = Literal["sft", "ratio", "likelihood", "single"]
+ExtractionChoice = Literal["sft", "ratio", "likelihood", "power", "single"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,11 @@ class PolicySettings:
 
     Attributes:
         extraction: "sft": pi_phi alone. "ratio": pi_phi tilted by Q = p_theta / pi_phi. "likelihood": pi_phi tilted by
-            p_theta, as printed in the paper. "single": p_theta alone, one network.
+            p_theta, as printed in the paper. "power": pi_phi times a power of p_theta / pi_phi. "single": p_theta
+            alone, one network.
         temperature: on pi_phi, for "single" on p_theta; 0 is greedy.
-        inverse_temperature: weight of the Q-values in "ratio" and "likelihood"; 0 is SFT. The others do not use it.
+        inverse_temperature: weight of the Q-values in "ratio" and "likelihood", exponent in "power"; 0 is SFT. The
+            others do not use it.
         support: a bin competes when its probability is at least this share of the uniform one, in [0, 1]. 0.3 is what
             the trials used: below it the ratio divides by almost nothing.
         candidates: actions drawn for one decision, of which the most likely as a whole is taken; see

@@ -8,7 +8,7 @@ from vlm_qsft.qsft.backups import (
     monte_carlo_targets,
     nstep_targets,
 )
-from vlm_qsft.qsft.extraction import EXTRACTIONS, Extraction, ExtractionName, likelihood, ratio, sft, single
+from vlm_qsft.qsft.extraction import EXTRACTIONS, Extraction, ExtractionName, likelihood, power, ratio, sft, single
 from vlm_qsft.qsft.losses import behavior_loss, q_loss
 from vlm_qsft.qsft.metrics import Calibration, calibration, ratio_metrics, target_metrics
 from vlm_qsft.qsft.remainder import REMAINDERS, Remainder, behavior_value
@@ -41,6 +41,7 @@ __all__ = [
     "monte_carlo_targets",
     "nstep_targets",
     "polyak_update",
+    "power",
     "q_loss",
     "ratio",
     "ratio_metrics",

@@ -4,10 +4,11 @@ All are functions of the policy's settings, never of training:
 
     ratio        pi(a|s) ∝ pi_phi(a|s)^(1/temperature) * exp(inverse_temperature * Q(s,a)),   Q = min(1, p_theta/pi_phi)
     likelihood   pi(a|s) ∝ pi_phi(a|s)^(1/temperature) * exp(inverse_temperature * p_theta(a|s))         as printed
+    power        pi(a|s) ∝ pi_phi(a|s)^(1/temperature) * (p_theta/pi_phi)^inverse_temperature
     single       pi(a|s) ∝ p_theta(a|s)^(1/temperature)                                     needs p_theta alone
 
 over the bins in support. Temperature 0 is greedy: the most likely bin of the same formula at temperature 1 (its limit
-would forget Q). With inverse_temperature 0 the first two are `sft`, exactly.
+would forget Q). With inverse_temperature 0 the first three are `sft`, exactly; `power` with both at 1 is `single`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from torch import Tensor
 from vlm_qsft.errors import InvalidSetting, NotFinite
 from vlm_qsft.qsft.values import in_support, log_likelihood_ratio
 
-ExtractionName = Literal["ratio", "likelihood", "single"]
+ExtractionName = Literal["ratio", "likelihood", "power", "single"]
+
+LEAST_LOG_Q = math.log(1e-30)
+"""What is worth less is worth this: where every bin in support is worth nothing, all are alike."""
 
 
 def sft(log_pi: Float[Tensor, "*axes n_bins"], *, temperature: float, support: float) -> Float[Tensor, "*axes n_bins"]:
@@ -72,6 +76,26 @@ def likelihood(
     """
     log_likelihood_ratio(log_p, log_pi, clip=True)  # same shapes or the same error
     return _tilted(log_pi, log_p[..., :-1].exp(), inverse_temperature, temperature=temperature, support=support)
+
+
+def power(
+    log_p: Float[Tensor, "*axes bins_and_dummy"],
+    log_pi: Float[Tensor, "*axes n_bins"],
+    *,
+    inverse_temperature: float,
+    temperature: float,
+    support: float,
+) -> Float[Tensor, "*axes n_bins"]:
+    """Return log-probabilities of the behavior policy times a power of Q = p_theta / pi_phi.
+
+    What counts is by which factor one action is better than another, so Q is not capped: a factor common to all bins
+    changes nothing. Ours: the policy that is weighted by its returns as often as the power says.
+
+    Raises:
+        ShapeMismatch, InvalidSetting, NotFinite: see `ratio`.
+    """
+    log_q = log_likelihood_ratio(log_p, log_pi, clip=False).clamp(min=LEAST_LOG_Q)
+    return _tilted(log_pi, log_q, inverse_temperature, temperature=temperature, support=support)
 
 
 def single(
@@ -135,6 +159,7 @@ class Extraction:
 EXTRACTIONS: dict[str, Extraction] = {
     "ratio": Extraction("ratio", True, ratio),
     "likelihood": Extraction("likelihood", True, likelihood),
+    "power": Extraction("power", True, power),
     "single": Extraction("single", False, single),
 }
 
