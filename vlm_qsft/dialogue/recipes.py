@@ -79,8 +79,7 @@ RECIPES = MappingProxyType(
             model=TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0),
             behavior=_phase(600, 128, 1e-2, optimizer="muon", weight_decay=1.0),
             q=_phase(800, 128, 1e-2, **_WORDLE_Q, optimizer="muon", weight_decay=1.0),
-            policy=PolicySettings("single", temperature=0.1, inverse_temperature=0.0, support=0.0),
-            observed_weight=1.0,
+            policy=PolicySettings("single", temperature=0.0, inverse_temperature=0.0, support=0.0),
             augmented_copies=4,
         ),
         "wordle": TextRecipe(
