@@ -87,7 +87,10 @@ class Scale:
 
 
 GAMES = {"wordle-small": 1024, "wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
-"""Evaluation games; a maze has 25 beginnings. An eighth as many, others, tune the extraction."""
+"""Evaluation games; a maze has 25 beginnings."""
+
+TUNING_SHARE = {"wordle-small": 0.5, "wordle": 0.5, "maze": 0.125, "maze-partly-observed": 0.125, "endgames": 0.125}
+"""Games that tune the extraction, others, for each evaluation game. Wordle's are short, and differ by little."""
 
 SCALES = {
     "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
@@ -232,10 +235,11 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
     tried = SFT_SETTINGS if checkpoint.q_model is None else Q_SETTINGS
     tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
     n_games = max(8, round(scale.games * GAMES[task]))
+    n_tuning = max(1, round(n_games * TUNING_SHARE[task]))
     summaries: list[ReturnSummary] = []
     for settings in tried:
-        file = out / f"tuning-{label(settings)}.jsonl"
-        games = evaluate_text(checkpoint, settings, episodes=n_games // 8, purpose=TUNING, out=file)
+        file = out / f"tuning-{n_tuning}-{label(settings)}.jsonl"
+        games = evaluate_text(checkpoint, settings, episodes=n_tuning, purpose=TUNING, out=file)
         summaries.append(summarise_returns(task, games))
     best = tried[max(range(len(tried)), key=lambda number: summaries[number].mean_return)]
     file = out / f"evaluation-{label(best)}.jsonl"
@@ -244,7 +248,8 @@ def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> 
         {"policy": settings.to_json(), "mean_return": summary.mean_return}
         for settings, summary in zip(tried, summaries, strict=True)
     ]
-    return asdict(summarise_returns(task, results)) | {"policy": best.to_json(), "tuning": tuning}, results
+    found = {"policy": best.to_json(), "tuning_games": n_tuning, "tuning": tuning}
+    return asdict(summarise_returns(task, results)) | found, results
 
 
 if __name__ == "__main__":
