@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found to work, and for `wordle` and `endgames` where to go on; qsft/README.md has the trials.
+    """What was found to work, and for `endgames` where to go on; qsft/README.md has the trials.
 
     Attributes:
         episodes: logged games.
@@ -87,7 +87,7 @@ RECIPES = MappingProxyType(
             model=TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0),
             behavior=_phase(1500, 256, 1e-2, optimizer="muon", weight_decay=1.0),
             q=_phase(4000, 256, 1e-2, **_WORDLE_Q, optimizer="muon", weight_decay=1.0),
-            policy=PolicySettings("single", temperature=0.0, inverse_temperature=0.0, support=0.0),
+            policy=PolicySettings("power", temperature=0.0, inverse_temperature=1.5, support=0.3),
             augmented_copies=8,
         ),
         "endgames": TextRecipe(
