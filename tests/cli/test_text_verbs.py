@@ -43,7 +43,7 @@ def test_the_recipe_of_the_task_fills_in_what_flags_do_not_say(run: Path) -> Non
 def test_a_text_policy_is_evaluated_in_the_games_of_its_task(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run / "games.jsonl"
     words = ["evaluate", f"{run}/q/policy", "--out", str(out), "--episodes", "3", "--extraction", "sft"]
-    assert main([*words, "--candidates", "2"]) == 0
+    assert main([*words, "--temperature", "0.5", "--candidates", "2"]) == 0
     begun, *games = [json.loads(line) for line in out.read_text().splitlines()]
     mean = sum(game["total_reward"] for game in games) / 3
     assert (begun["policy"]["extraction"], begun["policy"]["candidates"]) == ("sft", 2)
