@@ -18,7 +18,7 @@ def test_settings_survive_a_trip_through_a_file():
 
 
 def test_an_unknown_extraction_lists_the_extractions():
-    with pytest.raises(UnknownName, match="likelihood, ratio, sft, single"):
+    with pytest.raises(UnknownName, match="likelihood, power, ratio, sft, single"):
         PolicySettings("ratios")  # type: ignore[arg-type]
 
 
