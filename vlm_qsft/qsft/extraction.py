@@ -8,7 +8,8 @@ All are functions of the policy's settings, never of training:
     single       pi(a|s) ∝ p_theta(a|s)^(1/temperature)                                     needs p_theta alone
 
 over the bins in support. Temperature 0 is greedy: the most likely bin of the same formula at temperature 1 (its limit
-would forget Q). With inverse_temperature 0 the first three are `sft`, exactly; `power` with both at 1 is `single`.
+would forget Q). With inverse_temperature 0 the first three are `sft`, exactly; `power` with both at 1 is `single` where
+every bin competes.
 """
 
 from __future__ import annotations

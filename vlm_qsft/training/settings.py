@@ -72,7 +72,7 @@ class TrainSettings:
         batch_size: frames of one optimiser step, whatever `accumulation` is.
         learning_rate: its peak; a warm-up leads to it and a cosine from it to 0.
         optimizer: "adamw", or "muon": Muon for hidden matrices, AdamW for the rest, at the same learning rate.
-        weight_decay: decoupled from the gradient, on matrices only.
+        weight_decay: decoupled from the gradient, on matrices only, and not on rows of parts (`composed_rows`).
         warmup_fraction: share of the steps in which the learning rate rises linearly.
         accumulation: pieces into which a batch is cut so that it fits into memory; changes no result.
         eval_every: optimiser steps between evaluations on held-out episodes.

@@ -45,8 +45,9 @@ class OtherPasts:
     drawn from the turns of all, in any order and up to the longest that a game can have. Where a game has but its own
     turns, a network learns by heart which answers stood before which solution.
 
-    In some of what is made nothing is proposed that an earlier answer excludes: logs mostly propose at random, a good
-    player what is nearly the solution, and what a network has rarely seen it does not understand.
+    In some of what is made no solution of a logged game is proposed that an earlier answer is not known to allow: logs
+    mostly propose at random, a good player what is nearly the solution, and what a network has rarely seen it does not
+    understand. What is no logged solution is not checked.
 
     Only the solution is trained on: what the turns before it are worth depends on who asked what after them, and nobody
     did. Of a game without a solution nothing is made, since it does not say what was hidden.
