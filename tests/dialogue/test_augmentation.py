@@ -10,12 +10,13 @@ import pytest
 from vlm_qsft.data.split import split_episodes
 from vlm_qsft.dialogue import Conversation, Message
 from vlm_qsft.dialogue.augmentation import with_copies
+from vlm_qsft.dialogue.recipes import recipe
 from vlm_qsft.dialogue.tasks import RECORDING, game_generator, language_task, play
 from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
 from vlm_qsft.dialogue.tasks.lone_king import SYMMETRIES, position_from_fen, sign_of_check
 from vlm_qsft.dialogue.tasks.other_pasts import OtherPasts
 from vlm_qsft.dialogue.tasks.twenty_questions import oracle_table
-from vlm_qsft.dialogue.tasks.wordle import feedback, feedback_text
+from vlm_qsft.dialogue.tasks.wordle import feedback, feedback_text, wordle_words
 from vlm_qsft.errors import DatasetError, InvalidSetting
 from vlm_qsft.training.settings import TrainSettings
 
@@ -141,19 +142,52 @@ def test_an_answer_is_known_where_each_of_its_parts_was_answered_before_the_same
     assert pasts_of(logs[0], OtherPasts(logs, horizon=2)) == known - {("c c", "- -")}
 
 
-def test_where_a_part_was_answered_in_two_ways_nothing_follows_from_it() -> None:
+def test_where_a_part_was_answered_in_two_ways_nothing_follows_from_any() -> None:
     logs = [
         parted(("a c", "+ -"), ("c b", "- +"), ("a b", "+ +")),
-        parted(("d c", "- +"), ("a b", "+ +")),
         parted(("c c", "+ +"), ("d d", "+ +")),
+        parted(("d b", "- +"), ("b b", "+ +")),
     ]
-    assert ("c c", "- -") not in pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
+    followed = ("c c", "- -")
+    assert followed in pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
+    # Before another solution, "b b", d at the first place was answered -, and now +.
+    logs.append(parted(("d c", "+ -"), ("b b", "+ +")))
+    for conversation in logs:
+        drawn = pasts_of(conversation, OtherPasts(logs, horizon=2, by_parts=True))
+        assert drawn == pasts_of(conversation, OtherPasts(logs, horizon=2))
 
 
 def test_answers_of_other_builds_are_kept_and_nothing_follows_from_them() -> None:
-    logs = [parted(("a c", "none"), ("c b", "- +"), ("a b", "+ +")), parted(("c c", "+ +"), ("d d", "+ +"))]
+    logs = [
+        parted(("a c", "none -"), ("c b", "-"), ("d", "+ -"), ("a b", "+ +")),
+        parted(("c c", "+ +"), ("d", "+"), ("d d", "+ +")),
+    ]
+    # Of c b no part is known: a shorter answer is no answer to its first one, or c c would follow.
     known = pasts_of(logs[0], OtherPasts(logs, horizon=2, by_parts=True))
-    assert known == {("a c", "none"), ("c b", "- +")}
+    assert known == {("a c", "none -"), ("c b", "-"), ("d", "+ -")}
+
+
+def test_what_solved_no_game_is_never_proposed_after_an_answer_that_has_parts() -> None:
+    # Before "a b" stand a c, which solved a game, and e c and f c, which solved none.
+    logs = [
+        parted(("a c", "+ -"), ("e c", "- -"), ("f c", "- -"), ("a b", "+ +")),
+        parted(("e b", "- -"), ("a c", "+ +")),
+    ]
+    for by_parts in (True, False):
+        augmenter, generator = OtherPasts(logs, horizon=4, by_parts=by_parts), np.random.default_rng(0)
+        made = [one for _ in range(400) if (one := augmenter(logs[0], generator)) is not None]
+        short = sum(len(one.actions) == 2 for one in made) / 400
+        # One turn is drawn in 1 of 9; by parts half of the pasts agree, and nothing agrees with another one here.
+        assert short == pytest.approx(0.5 + 0.5 / 9 if by_parts else 1 / 9, abs=0.06)
+
+
+def test_rewards_make_no_other_turn() -> None:
+    first, second = (parted(("a c", "+ -"), ("a b", "+ +")) for _ in range(2))
+    later = replace(second.messages[1], reward=-2.0)
+    second = replace(second, messages=(second.messages[0], later, *second.messages[2:]))
+    augmenter, generator = OtherPasts([first, second], horizon=5), np.random.default_rng(0)
+    made = [augmenter(first, generator) for _ in range(100)]
+    assert {len(one.actions) for one in made if one is not None} == {2}
 
 
 def parted(*said: tuple[str, str]) -> Conversation:
@@ -170,17 +204,11 @@ def pasts_of(conversation: Conversation, augmenter: OtherPasts) -> set[tuple[str
     return {(said.text.strip(), heard.text.strip()) for one in made for said, heard in turns(one)[:-1]}
 
 
-def test_most_answers_of_wordle_follow_from_those_logged() -> None:
-    games, generator = [logged("wordle-small", number) for number in range(400)], np.random.default_rng(1)
-    augmenter = language_task("wordle-small").augmenter(games)
-    drawn = {
-        (one.actions[-1].text, *turn) for game in games if (one := augmenter(game, generator)) for turn in turns(one)
-    }
-    of_logs = {
-        (game.actions[-1].text, replace(said, trained=False), heard) for game in games for said, heard in turns(game)
-    }
-    composed = {each for each in drawn if not each[1].trained} - of_logs
-    assert len(composed) > 0.1 * len(drawn)
+def test_most_answers_of_wordle_follow_from_those_of_its_logs() -> None:
+    games = [logged("wordle", number) for number in range(recipe("wordle").episodes)]
+    n_answers = len(wordle_words()) ** 2
+    assert OtherPasts(games, horizon=6).n_turns / n_answers == pytest.approx(0.24, abs=0.005)
+    assert OtherPasts(games, horizon=6, by_parts=True).n_turns / n_answers == pytest.approx(0.84, abs=0.005)
 
 
 def test_of_logs_without_a_success_nothing_is_made() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,9 @@ from vlm_qsft.dialogue.conversation import Conversation, Message
 from vlm_qsft.errors import DatasetError
 
 Turn = tuple[Message, Message]
-Pasts = Mapping[str, Mapping[Turn, None]]
-"""Of every solution, the turns that may stand before it."""
+Texts = tuple[str, str]
+Pasts = dict[str, dict[Texts, Turn]]
+"""Of every solution, the turns that may stand before it, by what was said and answered: rewards make no other turn."""
 
 SHARE_AGREEING = 0.5
 """Of the copies, those in which whatever is proposed agrees with the answers before it."""
@@ -47,7 +48,8 @@ class OtherPasts:
 
     In some of what is made no solution of a logged game is proposed that an earlier answer is not known to allow: logs
     mostly propose at random, a good player what is nearly the solution, and what a network has rarely seen it does not
-    understand. What is no logged solution is not checked.
+    understand. What is no logged solution is a question, which is free, or where answers have parts a word of which
+    nothing is known.
 
     Only the solution is trained on: what the turns before it are worth depends on who asked what after them, and nobody
     did. Of a game without a solution nothing is made, since it does not say what was hidden.
@@ -63,29 +65,37 @@ class OtherPasts:
             horizon: turns of the longest game.
             by_parts: an answer has a part for each part of what it answers, set apart by blanks, which depends on that
                 part, its place and what is hidden alone. What was never asked of a solution is then known where each
-                of its parts was.
+                of its parts was. Where the logs contradict this anywhere, nothing is added to them.
         """
         self._longest_past = horizon - 1
-        before: dict[str, dict[Turn, None]] = {}
+        self._has_questions = not by_parts
+        before: Pasts = {}
         for conversation in conversations:
             if _alternates(conversation) and _is_solved(conversation):
                 *past, solution = _turns(conversation)
-                before.setdefault(solution[0].text, {}).update(dict.fromkeys(past))
+                known = before.setdefault(solution[0].text, {})
+                for said, answer in past:
+                    known.setdefault((said.text, answer.text), (said, answer))
         if by_parts:
             before = _completed(before)
         solutions = {text: number for number, text in enumerate(before)}
-        numbers: dict[Turn, int] = {}
+        numbers: dict[Texts, int] = {}
         for past in before.values():
-            for turn in past:
-                numbers.setdefault(turn, len(numbers))
+            for texts in past:
+                numbers.setdefault(texts, len(numbers))
         self._has: Bool[np.ndarray, "turn solution"] = np.zeros((len(numbers), len(solutions)), bool)
         self._pools: dict[str, _Pool] = {}
         for text, past in before.items():
-            of_past = np.array([numbers[turn] for turn in past], np.int64)
+            of_past = np.array([numbers[texts] for texts in past], np.int64)
             self._has[of_past, solutions[text]] = True
-            proposes = np.array([solutions.get(said.text, NOTHING) for said, _ in past], np.int64)
-            turns = tuple((replace(said, trained=False), answer) for said, answer in past)
+            proposes = np.array([solutions.get(said, NOTHING) for said, _ in past], np.int64)
+            turns = tuple((replace(said, trained=False), answer) for said, answer in past.values())
             self._pools[text] = _Pool(turns, of_past, proposes)
+
+    @property
+    def n_turns(self) -> int:
+        """Return how many turns may stand before their solutions, summed over solutions."""
+        return sum(len(pool.turns) for pool in self._pools.values())
 
     def __call__(self, conversation: Conversation, generator: np.random.Generator) -> Conversation | None:
         """Return the game with another past of at least one turn; None where it is not solved, or no turn is known.
@@ -118,29 +128,32 @@ class OtherPasts:
         while len(drawn) < n_drawn and possible.any():
             number = int(generator.choice(np.flatnonzero(possible)))
             drawn.append(number)
-            possible &= (pool.proposes == NOTHING) | self._has[pool.numbers[number], pool.proposes]
+            agrees = self._has[pool.numbers[number], pool.proposes]
+            possible &= np.where(pool.proposes == NOTHING, self._has_questions, agrees)
             possible[number] = False
         return drawn
 
 
-def _completed(before: Pasts) -> dict[str, dict[Turn, None]]:
+def _completed(before: Pasts) -> Pasts:
     """Return the turns before each solution with those that follow from them part by part.
 
-    Where one part was answered in two ways the answer depends on more than this part, and nothing follows from it.
+    Where one part was answered in two ways answers depend on more than their parts, and nothing follows from any.
     """
-    asked = {said.text: (said, answer) for past in before.values() for said, answer in past if _parts(said, answer)}
-    completed = {}
+    asked = {said.text: (said, answer) for past in before.values() for said, answer in past.values()}
+    asked = {text: turn for text, turn in asked.items() if _parts(*turn)}
+    completed: Pasts = {}
     for solution, past in before.items():
-        answers: dict[tuple[int, str], str | None] = {}
-        for said, answer in past:
+        answers: dict[tuple[int, str], str] = {}
+        for said, answer in past.values():
             for place, part, of_part in _parts(said, answer):
-                known = answers.setdefault((place, part), of_part)
-                answers[place, part] = of_part if known == of_part else None
-        turns, said_before = dict(past), {said.text for said, _ in past} | {solution}
+                if answers.setdefault((place, part), of_part) != of_part:
+                    return before
+        turns, said_before = dict(past), {said for said, _ in past} | {solution}
         for text, (said, answer) in asked.items():
-            told = [told for key in enumerate(text.split()) if (told := answers.get(key)) is not None]
-            if text not in said_before and len(told) == len(text.split()):
-                turns[said, replace(answer, text=_rewritten(answer.text, told))] = None
+            keys = list(enumerate(text.split()))
+            if text not in said_before and all(key in answers for key in keys):
+                followed = replace(answer, text=_rewritten(answer.text, [answers[key] for key in keys]))
+                turns[text, followed.text] = said, followed
         completed[solution] = turns
     return completed
 
