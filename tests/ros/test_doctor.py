@@ -89,12 +89,28 @@ def test_joints_that_are_not_numbers_are_a_fault(robot: RunningNode) -> None:
     assert any(line.startswith("fault") and "joint_1" in line for line in told.stdout.splitlines()), told.stdout
 
 
+COUNTED = """
+import sys
+from qsft_controller import doctor
+from vlm_qsft.cli.main import main
+
+listen, robot_settings, calls = doctor.Doctor.listen, doctor.robot_settings, []
+doctor.Doctor.listen = lambda *given: calls.append("listen") or listen(*given)
+doctor.robot_settings = lambda *given: calls.append("settings") or robot_settings(*given)
+status = main(sys.argv[1:])
+print("calls:", *calls)
+sys.exit(status)
+"""
+
+
 def test_a_robot_that_is_silent_altogether_is_listened_to_again_and_told_topic_by_topic(robot: RunningNode) -> None:
+    program = [sys.executable, "-c", COUNTED, "ros", "doctor", "--parameters", str(CONFIG / "simulator.yaml")]
+    program += ["--seconds", "2", "--sim-time"]
     sensors = ("joint_states", "front", "wrist")
     try:
         for name in sensors:
             assert robot.set_parameter(f"fault.{name}", "dropped")
-        told = doctor("--sim-time", "--seconds", "2")
+        told = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S)
     finally:
         for name in sensors:
             assert robot.set_parameter(f"fault.{name}", "none")
@@ -105,3 +121,6 @@ def test_a_robot_that_is_silent_altogether_is_listened_to_again_and_told_topic_b
         "/camera/front/image_raw",
         "/camera/wrist/image_raw",
     ]
+    assert "calls: settings listen listen" in told.stdout
+    heard = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert "calls: settings listen\n" in heard.stdout

@@ -6,7 +6,8 @@ qsft ros doctor --parameters simulator.yaml --checkpoint runs/demo/q/policy
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -75,13 +76,14 @@ class Doctor(Node):
         self._pictures: dict[str, PictureFacts] = {}
         self._positions: dict[str, tuple[float, float]] = {}
         self._not_finite: dict[str, None] = {}
+        self._has_heard = False
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
 
     @property
     def hears_nothing(self) -> bool:
-        """Tell whether something was subscribed and nothing at all arrived."""
-        return bool(self._heard) and not any(heard.arrivals_s for heard in self._heard.values())
+        """Tell whether something was subscribed and nothing at all has arrived since."""
+        return bool(self._heard) and not self._has_heard
 
     def expected(self, settings: RobotSettings, sizes: dict[str, tuple[int, int]]) -> ExpectedRobot:
         """Return what the controller would use.
@@ -156,6 +158,7 @@ class Doctor(Node):
         heard = self._heard[topic] = _Heard()
 
         def arrive(message: Any) -> None:
+            self._has_heard = True
             heard.arrivals_s.append(time.monotonic())
             stamp_s = seconds(message.header.stamp)
             if stamp_s:
@@ -226,7 +229,7 @@ def run(
         files: parameter files of the controller.
         parameters: above those of the files.
         remappings: FROM:=TO, as the controller gets them.
-        duration_s: of listening, s.
+        duration_s: of listening, s; as long again where something is published and nothing at all comes.
 
     Raises:
         QsftError: the parameters describe no robot.
@@ -234,29 +237,32 @@ def run(
     words = ["--ros-args", *(word for file in files for word in ("--params-file", str(file)))]
     words += [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     words += [word for remapping in remappings for word in ("-r", remapping)]
-    findings, hears_nothing = _examine_once(words, duration_s)
-    if hears_nothing:
-        # DDS now and then joins two processes in one direction only: the graph is seen and no message comes. A robot
-        # that is silent stays so when another participant listens.
-        findings, _ = _examine_once(words, duration_s)
-    return findings
-
-
-def _examine_once(words: Sequence[str], duration_s: float) -> tuple[list[Finding], bool]:
-    """Join the graph, listen and leave it; return the findings, and whether nothing at all was heard."""
-    rclpy.init(args=list(words))
-    try:
-        doctor = Doctor()
-        findings, sizes = [], {}
+    findings: list[Finding] = []
+    sizes: dict[str, tuple[int, int]] = {}
+    with _joined(words) as doctor:
         settings = robot_settings(doctor)
         if any(text(doctor, name) for name in ("checkpoint", "policy", "policy_server.address")):
             finding, sizes = _fit(doctor, settings)
             findings.append(finding)
         expected = doctor.expected(settings, sizes)
-        findings += examine(expected, doctor.listen(expected, duration_s))
+        facts = doctor.listen(expected, duration_s)
         hears_nothing = doctor.hears_nothing
+    if hears_nothing:
+        # DDS now and then joins two processes in one direction only: the graph is seen and no message comes. A robot
+        # that is silent stays so when another participant listens.
+        with _joined(words) as doctor:
+            facts = doctor.listen(expected, duration_s)
+    return [*findings, *examine(expected, facts)]
+
+
+@contextmanager
+def _joined(words: Sequence[str]) -> Iterator[Doctor]:
+    """Join the graph as a participant of its own, and leave it."""
+    rclpy.init(args=list(words))
+    try:
+        doctor = Doctor()
+        yield doctor
         doctor.destroy_node()
-        return findings, hears_nothing
     finally:
         rclpy.try_shutdown()
 
