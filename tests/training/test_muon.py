@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vlm_qsft.errors import InvalidSetting, UnknownName
+from vlm_qsft.errors import CheckpointError, InvalidSetting, UnknownName
 from vlm_qsft.model.small import SmallVLM
 from vlm_qsft.model.text_build import build_text_scorer
 from vlm_qsft.model.text_scorer import TextScorer
@@ -126,10 +126,39 @@ def test_rows_of_parts_do_not_decay_and_other_matrices_do(tmp_path: Path, optimi
     words = [["a"], ["b"], ["a", "b"], ["b", "a"]]
     scorer = build_text_scorer(TextModelSettings(width=16, layers=1, head_width=8), n_words=len(words), parts=words)
     trainer = behavior_trainer(tmp_path, replace(SETTINGS, optimizer=optimizer))
-    decaying = trainer.get_decay_parameter_names(scorer)
-    rows = {name for name, _ in scorer.named_parameters() if name.endswith("part_rows")}
-    assert len(rows) == 2 and not rows & set(decaying)
-    assert "model.model.layers.0.mlp.up_proj.weight" in decaying
+    trainer.model = scorer
+    groups = trainer.create_optimizer().param_groups
+    decay = {id(weights): group["weight_decay"] for group in groups for weights in group["params"]}
+    of_name = {name: decay[id(weights)] for name, weights in scorer.named_parameters()}
+    rows = {name for name in of_name if name.endswith("part_rows")}
+    assert len(rows) == 2 and {of_name[name] for name in rows} == {0.0}
+    assert of_name["model.model.layers.0.mlp.up_proj.weight"] == SETTINGS.weight_decay > 0.0
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_run_of_a_version_that_let_other_weights_decay_is_refused_in_one_line(
+    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer, steps=4, save_every=2, eval_every=2)
+
+    class Cut(Exception):
+        pass
+
+    trainer = behavior_trainer(tmp_path, settings)
+    finish = trainer.finish_checkpoint
+
+    def cut() -> None:
+        finish()
+        raise Cut
+
+    monkeypatch.setattr(trainer, "finish_checkpoint", cut)
+    with pytest.raises(Cut):
+        trainer.run()
+    again = behavior_trainer(tmp_path, settings)
+    monkeypatch.setattr(again, "get_decay_parameter_names", lambda model: [])
+    with pytest.raises(CheckpointError, match="divides the weights otherwise"):
+        again.run()
+    behavior_trainer(tmp_path, settings).run()
 
 
 def test_an_optimiser_that_does_not_exist_is_refused() -> None:

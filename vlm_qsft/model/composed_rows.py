@@ -74,14 +74,9 @@ class ComposedHead(ComposedRows):
 
 
 def rows_of_parts(model: nn.Module) -> set[str]:
-    """Return the names of the rows that tokens of a model are sums of.
+    """Return the names of the rows that tokens of a model are sums of; of tokens of one part too, in the same table.
 
-    Weight decay leaves them alone: few rows say what many tokens are, and tokens that differ in one part are told apart
-    by that part alone.
+    Weight decay leaves them alone: tokens that differ in one part are told apart by that part alone.
     """
-    return {
-        f"{within}.{name}"
-        for within, module in model.named_modules()
-        if isinstance(module, ComposedRows)
-        for name, _ in module.named_parameters(recurse=False)
-    }
+    rows = {id(module.part_rows) for module in model.modules() if isinstance(module, ComposedRows)}
+    return {name for name, weights in model.named_parameters() if id(weights) in rows}

@@ -21,7 +21,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer import TRAINER_STATE_NAME
 
 from vlm_qsft.data.storage import partial_path, storage_errors
-from vlm_qsft.errors import InvalidSetting, NotFinite
+from vlm_qsft.errors import CheckpointError, InvalidSetting, NotFinite
 from vlm_qsft.model.action_logits import split_dummy
 from vlm_qsft.model.composed_rows import rows_of_parts
 from vlm_qsft.model.scorer import TokenScorer
@@ -104,7 +104,7 @@ class TokenTrainer(Trainer, ABC):
 
         Raises:
             NotFinite: the loss is no number any more.
-            CheckpointError: a checkpoint in the folder belongs to another model.
+            CheckpointError: a checkpoint in the folder belongs to another model, or to another version's optimiser.
         """
         folder = latest_complete(self.out)
         keep_only(self.out, folder)
@@ -249,6 +249,14 @@ class TokenTrainer(Trainer, ABC):
         folder = Path(resume_from_checkpoint)
         load_trained_tensors(self.accelerator.unwrap_model(self.model), folder / WEIGHTS_FILE)
         self.load_extras(folder)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{checkpoint} was written by a version that divides the weights otherwise: use another folder. ({error})"
+            ) from error
 
     def _save_best(self, step: int) -> None:
         path = best_weights_path(self.out, step)
