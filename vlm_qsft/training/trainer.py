@@ -255,7 +255,7 @@ class TokenTrainer(Trainer, ABC):
             super()._load_optimizer_and_scheduler(checkpoint)
         except ValueError as error:
             raise CheckpointError(
-                f"{checkpoint} was written by a version that divides the weights otherwise: use another folder. ({error})"
+                f"{checkpoint} is of a version that divides the weights otherwise: use another folder. ({error})"
             ) from error
 
     def _save_best(self, step: int) -> None:
