@@ -2,6 +2,7 @@
 
     python benchmarks/bench_language.py --out runs/bench/language.json
     python benchmarks/bench_language.py --scale full --task wordle --out runs/bench/wordle.json
+    python benchmarks/bench_language.py --scale full --task wordle --seed 1 --untuned --work runs/bench/seed-1
 
 Interrupted, the same command continues: logs, phases and evaluations lie below `--work`. SFT takes as many steps as the
 longer of the two phases of the others. Every method has its extraction tuned on the same games of their own, then plays
@@ -110,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--method", type=one_of("method", METHODS), action="append", help="instead of all; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=0, help="of logs, weights and order")
+    parser.add_argument("--untuned", action="store_true", help="Q-SFT plays by the recipe's extraction, nothing tuned")
     chosen = parser.parse_args(arguments)
     scale = SCALES[chosen.scale]
     tasks = chosen.task or list(scale.steps)
@@ -124,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chosen.work / chosen.scale / name,
             methods=[method for method in METHODS if method in (chosen.method or METHODS)],
             seed=chosen.seed,
+            is_tuned=not chosen.untuned,
         )
         for name in tasks
     }
@@ -154,11 +157,19 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
 
 
 def run(
-    task: str, recipe: TextRecipe, scale: Scale, work: Path, *, methods: Sequence[str] = METHODS, seed: int
+    task: str,
+    recipe: TextRecipe,
+    scale: Scale,
+    work: Path,
+    *,
+    methods: Sequence[str] = METHODS,
+    seed: int,
+    is_tuned: bool = True,
 ) -> dict[str, Any]:
     """Record, train and evaluate methods on a task, and return what they reached.
 
-    `q_sft_minus` are the paired differences of returns to Q-SFT; `wall_s` is None where an earlier call was continued.
+    Without `is_tuned` Q-SFT plays by the recipe's extraction; the others are tuned all the same. `q_sft_minus` are the
+    paired differences of returns to Q-SFT; `wall_s` is None where an earlier call was continued.
     """
     begun, is_continued = time.monotonic(), work.exists()
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
@@ -169,7 +180,8 @@ def run(
     played: dict[str, list[GameResult]] = {}
     for name in methods:
         policy = train(name, logs, recipe, share, work, seed=seed)
-        reached[name], played[name] = evaluated(name, task, policy, scale, work / "games" / name.replace(" ", "-"))
+        tried = (recipe.policy,) if name == "Q-SFT" and not is_tuned else tried_by(name)
+        reached[name], played[name] = evaluated(task, policy, tried, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
         "logs": asdict(statistics) | {"episodes": episodes},
@@ -229,11 +241,17 @@ def label(settings: PolicySettings) -> str:
     return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}-{settings.candidates}"
 
 
-def evaluated(method: str, task: str, policy: Path, scale: Scale, out: Path) -> tuple[dict[str, Any], list[GameResult]]:
+def tried_by(method: str) -> tuple[PolicySettings, ...]:
+    """Return the extractions among which a method's is chosen."""
+    tried = SFT_SETTINGS if method in SFT_WEIGHTS else Q_SETTINGS
+    return tried + SINGLE_SETTINGS if method == "Q-SFT" else tried
+
+
+def evaluated(
+    task: str, policy: Path, tried: Sequence[PolicySettings], scale: Scale, out: Path
+) -> tuple[dict[str, Any], list[GameResult]]:
     """Return how the best extraction on the tuning games does on the evaluation games, and these games."""
     checkpoint = load_text_checkpoint(policy, "cpu")
-    tried = SFT_SETTINGS if checkpoint.q_model is None else Q_SETTINGS
-    tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
     n_games = max(8, round(scale.games * GAMES[task]))
     n_tuning = max(1, round(n_games * TUNING_SHARE[task]))
     summaries: list[ReturnSummary] = []

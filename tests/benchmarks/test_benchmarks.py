@@ -137,3 +137,6 @@ def test_every_method_of_the_language_benchmark_is_trained_tuned_and_played(tmp_
         assert difference["mean"] == pytest.approx(gap), name
         assert difference["interval"][0] <= difference["mean"] <= difference["interval"][1]
     assert result["published"]["ILQL"] == 97.7
+    untuned = bench.run("wordle", tiny, scale, tmp_path, methods=["SFT", "Q-SFT"], seed=0, is_tuned=False)["methods"]
+    assert [trial["policy"] for trial in untuned["Q-SFT"]["tuning"]] == [recipe.policy.to_json()]
+    assert untuned["SFT"] == result["methods"]["SFT"]

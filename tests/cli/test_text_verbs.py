@@ -92,6 +92,7 @@ def test_flags_that_do_not_fit_a_text_policy_are_refused(
         ("--augmented-copies", "1"),
         ("--head-width", "16"),
         ("--rope-theta", "50"),
+        ("--learned-positions", "64"),
     ],
 )
 def test_a_data_set_of_a_robot_takes_no_flag_of_conversations(
@@ -123,6 +124,7 @@ def test_copies_that_cannot_be_made_are_refused_in_the_q_phase_too(
         (["--width", "72", "--head-width", "16"], "width must be a multiple of head_width, 16; got 72"),
         (["--rope-theta", "1"], "rope_theta must be a number above 1"),
         (["--rope-theta", "inf"], "rope_theta must be a number above 1"),
+        (["--learned-positions", "-1"], "learned_positions must be at least 0"),
     ],
 )
 def test_sizes_and_weights_that_cannot_be_are_refused_before_anything_is_written(

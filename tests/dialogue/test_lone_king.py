@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
-from vlm_qsft.dialogue.tasks.lone_king import position_from_fen, random_position, room_of_black, sign_of_check
+from vlm_qsft.dialogue.tasks.lone_king import (
+    SYMMETRIES,
+    position_from_fen,
+    random_position,
+    room_of_black,
+    sign_of_check,
+)
 from vlm_qsft.errors import DatasetError
 
 
@@ -50,6 +56,22 @@ def test_two_rooks_are_told_apart_by_file_or_by_rank() -> None:
     assert {"Rad1", "Rhd1"} <= files
     ranks = {name for name, _ in position_from_fen("R7/8/8/7k/8/8/2K5/R7 w - - 0 1").white_moves()}
     assert {"R8a4", "R1a4"} <= ranks
+
+
+def test_a_move_has_its_name_and_the_name_its_move_on_every_turned_board() -> None:
+    generator = np.random.default_rng(1)
+    for pieces in ("Q", "R", "QR", "RR") * 5:
+        position = random_position(pieces, generator)
+        moves = list(position.moves())
+        assert [(position.san(move), position.after_white(move)) for move in moves] == list(position.white_moves())
+        assert [position.move_named(position.san(move)) for move in moves] == moves
+        for symmetry in range(len(SYMMETRIES)):
+            turned = position.mapped(symmetry)
+            assert {move.mapped(symmetry) for move in moves} == set(turned.moves())
+            assert {turned.san(move.mapped(symmetry)) for move in moves} == {name for name, _ in turned.white_moves()}
+    rooks = position_from_fen("7k/8/8/8/8/8/1K6/R6R w - - 0 1")
+    for name in ("Rd1", "Rcd1", "Qd1", "Ka1", "R", "", "d1"):
+        assert rooks.move_named(name) is None
 
 
 def test_a_queen_alone_on_an_open_board_has_her_known_moves() -> None:

@@ -134,6 +134,23 @@ def test_the_q_phase_learns_from_copies_too_and_caches_what_they_say(
     assert len(list((tmp_path / "cache").glob("log-pi-*"))) == 2
 
 
+def test_a_model_of_the_task_s_own_knows_the_pieces_of_copies_too(tmp_path: Path) -> None:
+    record_dialogue(tmp_path / "logs", DialogueRecordingSettings("endgames", 3))
+    model = replace(SMALL, learned_positions=256)
+    settings = replace(SETTINGS, steps=1, validation_fraction=0.4)
+    known = []
+    for copies in (0, 5):
+        out = tmp_path / f"copies-{copies}"
+        policy = train_text_behavior(tmp_path / "logs", model, settings, out, augmented_copies=copies)
+        checkpoint = load_text_checkpoint(policy, "cpu")
+        assert checkpoint.behavior is not None and checkpoint.behavior.max_positions == 256
+        known.append(set(checkpoint.text_format.tokenizer.vocabulary))
+    turned = known[1] - known[0]
+    assert known[0] < known[1]
+    assert any(piece.endswith("\n") and piece[0] in "KQR" for piece in turned), "a move"
+    assert any(piece.startswith(" / ") for piece in turned), "a rank"
+
+
 def test_a_log_that_cannot_be_augmented_is_named_before_anything_is_written(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"sequence": [["Wordle:\\n", 0], ["c r a n e\\n", 1]], "reward": [0, 0], "done": true}\n')

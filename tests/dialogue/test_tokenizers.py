@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from vlm_qsft.dialogue import PieceTokenizer, PlainRenderer
 from vlm_qsft.dialogue.tasks import LANGUAGE_TASKS, TUNING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
+from vlm_qsft.dialogue.tasks.lone_king import Position
 from vlm_qsft.dialogue.tasks.wordle import Wordle
 from vlm_qsft.dialogue.text_format import FORMAT_NAME, TextFormat
 from vlm_qsft.errors import CheckpointError, InvalidSetting, ShapeMismatch, UnknownName
@@ -55,9 +57,8 @@ def test_a_pattern_makes_larger_pieces_and_what_they_consist_of_is_known() -> No
     tokenizer = PieceTokenizer.fit(["c r a n e\n", "b b y g b\n", "at 8\n"], pattern=Wordle.pieces)
     pieces = [tokenizer.vocabulary[token] for token in tokenizer.encode("c r a n e\nat 8\nb b y g b\n")]
     assert pieces == ["c r a n e\n", "at", " 8", "\n", "b b y g b\n"]
-    parts = dict(zip(tokenizer.vocabulary, tokenizer.parts(), strict=True))
-    assert parts["c r a n e\n"] == ["c", " r", " a", " n", " e", "\n"]
-    assert parts[" 8"] == [" 8"]
+    assert Wordle.parts("c r a n e\n") == ["c", " r", " a", " n", " e", "\n"]
+    assert Wordle.parts(" 8") == [" 8"]
     # What was never logged goes by character, as long as every character was.
     assert [tokenizer.vocabulary[token] for token in tokenizer.encode("a a a a a\n")] == [*"a a a a a\n"]
     again = PieceTokenizer.from_json(tokenizer.to_json())
@@ -85,12 +86,28 @@ def test_only_tasks_with_larger_pieces_have_tokens_of_several_parts(name: str) -
 
 
 @pytest.mark.parametrize("name", LANGUAGE_TASKS)
-def test_the_parts_of_a_token_are_its_text_so_that_no_two_tokens_have_the_same(name: str) -> None:
+def test_no_two_tokens_have_the_same_parts(name: str) -> None:
     task = language_task(name)
-    games = [play(task, lambda _: task.logged_action(), game_generator(name, TUNING, game)) for game in range(3)]
-    texts = [message.text for game in games for message in game.messages]
-    tokenizer = PieceTokenizer.fit(texts, pattern=task.pieces)
-    assert ["".join(parts) for parts in tokenizer.parts()] == list(tokenizer.vocabulary)
+    games = [play(task, lambda _: task.logged_action(), game_generator(name, TUNING, game)) for game in range(30)]
+    parts = TextFormat.fit(name, games).parts
+    assert parts is not None
+    assert len({tuple(of_token) for of_token in parts}) == len(parts)
+
+
+def test_a_rank_of_a_board_is_its_squares_and_a_move_is_whole() -> None:
+    position = Position(white_king=0, pieces=(("R", 7), ("R", 63)), black_king=21, quiet_moves=12, number=107)
+    tokenizer = PieceTokenizer.fit([spaced(position.fen())], pattern=ChessEndgames.pieces)
+    tokens = [tokenizer.vocabulary[token] for token in tokenizer.encode(spaced(position.fen()))]
+    assert tokens == ["7 R", *[" / 8"] * 4, " / 5 k 2", " / 8", " / K 6 R", "   w   -   -   1 2   1 0 7\n"]
+    assert ChessEndgames.parts("7 R") == [*".......R"]
+    assert ChessEndgames.parts(" / K 6 R") == [*"K......R", "/"]
+    assert ChessEndgames.parts(tokens[-1]) == ["w", "-", "-", "1 2", "1 0 7"]
+    for move in ("Kd4", "Rad4", "R1d4+", "Qh8#"):
+        tokenizer = PieceTokenizer.fit([spaced(move)], pattern=ChessEndgames.pieces)
+        assert [tokenizer.vocabulary[token] for token in tokenizer.encode(spaced(move))] == [spaced(move)]
+        assert ChessEndgames.parts(spaced(move)) == [spaced(move)]
+    for character in "8KQR/w ":
+        assert ChessEndgames.parts(character) == ([*"........"] if character == "8" else [character])
 
 
 def test_patterns_that_are_none_are_refused() -> None:

@@ -22,10 +22,13 @@ N_WORDS = 9
 PARTS = [["a"], ["b"], ["\n"], ["a", " b"], ["b", " a"], ["a", " a"], ["b", " b"], ["c"], ["c", " b"]]
 
 
-@pytest.fixture(scope="module", params=[None, PARTS], ids=["rows of their own", "rows of parts"])
+@pytest.fixture(scope="module", params=[(None, 0), (PARTS, 0), (PARTS, 16)], ids=["own rows", "parts", "positions"])
 def scorer(request: pytest.FixtureRequest) -> TextScorer:
+    parts, positions = request.param
     torch.manual_seed(0)
-    made = build_text_scorer(TextModelSettings(width=32, layers=2), n_words=N_WORDS, parts=request.param)
+    made = build_text_scorer(
+        TextModelSettings(width=32, layers=2, learned_positions=positions), n_words=N_WORDS, parts=parts
+    )
     for parameter in made.parameters():
         parameter.data.mul_(3.0)
     return made.eval()
@@ -111,3 +114,13 @@ def test_a_scorer_read_from_its_folder_says_the_same(scorer: TextScorer, tmp_pat
     (tmp_path / "policy" / "behavior" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="does not describe a model"):
         load_scorer_files(tmp_path / "policy" / "behavior")
+
+
+def test_a_context_longer_than_the_learned_positions_is_refused() -> None:
+    made = build_text_scorer(TextModelSettings(width=32, layers=1, learned_positions=4), n_words=N_WORDS)
+    assert made.max_positions == 4
+    assert whole_pass(made, [1, 2, 3, 4]).shape == (4, N_WORDS + 1)
+    with pytest.raises(ShapeMismatch, match="A context has 5 tokens; this model reads 4"):
+        whole_pass(made, [1, 2, 3, 4, 5])
+    with pytest.raises(ShapeMismatch, match="more tokens than the 4"):
+        made.read(made.begin(1), torch.tensor([[1, 2, 3, 4, 5]]), torch.ones(1, 5, dtype=torch.bool))

@@ -13,7 +13,7 @@ from vlm_qsft.dialogue.recipes import recipe
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.text_settings import TextModelSettings
 
-SMALL_TEXT_MODEL_FLAGS = ("width", "layers", "head_width", "rope_theta")
+SMALL_TEXT_MODEL_FLAGS = ("width", "layers", "head_width", "rope_theta", "learned_positions")
 TEXT_MODEL_FLAGS = (*SMALL_TEXT_MODEL_FLAGS, "lora_rank")
 ROBOT_FLAGS = ("augmentation", "colour_jitter", "n_bins", "strategy", "chunk", "family", "channels", "preset")
 

@@ -86,8 +86,8 @@ def train_text_behavior(
 
     def train(policy: Path) -> None:
         conversations = list(read_conversations(logs))
-        text_format = _format(asked["data"]["task"], model_settings, conversations)
-        games, recorded_as = with_copies(text_format.task, conversations, train_settings, augmented_copies)
+        games, recorded_as = with_copies(asked["data"]["task"], conversations, train_settings, augmented_copies)
+        text_format = _format(asked["data"]["task"], model_settings, games)
         table = read_text_table(games, text_format, horizon=None, recorded_as=recorded_as)
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)

@@ -86,7 +86,10 @@ class TextFormat:
     @property
     def parts(self) -> list[list[str]] | None:
         """Return what every token of a model of the task's own consists of; None for a language model's tokens."""
-        return None if isinstance(self.renderer, ChatRenderer) else self.tokenizer.parts()
+        if isinstance(self.renderer, ChatRenderer):
+            return None
+        played = language_task(self.task)
+        return [played.parts(token) for token in self.tokenizer.vocabulary]
 
     def with_gamma(self, gamma: float) -> TextFormat:
         """Return the format with another discount; the scale follows it.

@@ -97,6 +97,11 @@ _PIECE = re.compile(r" ?[^\W_]+| ?[^\w\s]|\s|_")
 """A word, a number or a mark, with the blank before it; else one blank."""
 
 
+def pieces_of(text: str) -> list[str]:
+    """Return the words, numbers and marks of a text, each with the blank before it, and its other blanks."""
+    return _PIECE.findall(text)
+
+
 @dataclass(frozen=True)
 class PieceTokenizer:
     """One token per word, number or mark with the blank before it, and one per character for everything else.
@@ -172,10 +177,6 @@ class PieceTokenizer:
             if not 0 <= token_id < len(self.vocabulary):
                 raise ShapeMismatch(f"Token ids must lie in 0..{len(self.vocabulary) - 1}; got {token_id}.")
         return "".join(self.vocabulary[token_id] for token_id in token_ids)
-
-    def parts(self) -> list[list[str]]:
-        """Return of every token the words, numbers and marks in it, each with the blank before it."""
-        return [_PIECE.findall(token) for token in self.vocabulary]
 
     def to_json(self) -> dict[str, Any]:
         """Return vocabulary and pattern as JSON values."""

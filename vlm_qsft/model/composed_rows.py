@@ -27,7 +27,9 @@ ALONE = -1
 class ComposedRows(nn.Module):
     """One row per token, see the module."""
 
-    shares: Tensor
+    part: Tensor
+    begin: Tensor
+    share: Tensor
 
     def __init__(self, parts: Parts, width: int, *, spread: float) -> None:
         """Draw the rows of the parts.
@@ -38,23 +40,25 @@ class ComposedRows(nn.Module):
         """
         super().__init__()
         numbers: dict[tuple[str, int], int] = {}
-        token, part, share = [], [], []
-        for row, of_token in enumerate(parts):
+        part, begin, share = [], [], []
+        for of_token in parts:
+            begin.append(len(part))
             for place, name in enumerate(of_token):
                 key = (name, place if len(of_token) > 1 else ALONE)
-                token.append(row)
                 part.append(numbers.setdefault(key, len(numbers)))
                 share.append(1.0 / math.sqrt(len(of_token)))
-        shares = torch.zeros(len(parts), len(numbers))
-        shares[token, part] = torch.tensor(share)
-        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("part", torch.tensor(part), persistent=False)
+        self.register_buffer("begin", torch.tensor(begin), persistent=False)
+        self.register_buffer("share", torch.tensor(share), persistent=False)
         self.part_rows = nn.Parameter(torch.randn(len(numbers), width) * spread)
 
     @property
     def weight(self) -> Float[Tensor, "token width"]:
         """Return the rows of all tokens, under autocast too in the precision of the parts: a table is not computed."""
         with torch.autocast(self.part_rows.device.type, enabled=False):
-            return self.shares @ self.part_rows
+            return functional.embedding_bag(
+                self.part, self.part_rows, self.begin, mode="sum", per_sample_weights=self.share
+            )
 
 
 class ComposedEmbedding(ComposedRows):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 from vlm_qsft.errors import InvalidSetting, ShapeMismatch
 from vlm_qsft.model.causal_model import causal_model
@@ -37,18 +37,7 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int, parts: Parts
     if parts is not None and len(parts) != n_words:
         raise ShapeMismatch(f"The vocabulary has {n_words} tokens; parts are given of {len(parts)}.")
     if settings.source is None:
-        sizes: dict[str, Any] = {
-            "vocab_size": n_words,
-            "hidden_size": settings.width,
-            "intermediate_size": 8 * settings.width // 3,
-            "num_hidden_layers": settings.layers,
-            "num_attention_heads": settings.width // settings.head_width,
-            "rope_parameters": {"rope_type": "default", "rope_theta": settings.rope_theta},
-            "max_position_embeddings": SMALL_MAX_POSITIONS,
-            "bos_token_id": None,
-            "eos_token_id": None,
-        }
-        return TextScorer(LlamaForCausalLM(LlamaConfig(**sizes)), parts=parts)
+        return TextScorer(_small_model(settings, n_words), parts=parts)
     found = model_source(settings.source)
     model = causal_model(found, allow_download=settings.allow_download)
     scorer = TextScorer(model, lora_rank=settings.lora_rank)
@@ -59,6 +48,27 @@ def build_text_scorer(settings: TextModelSettings, *, n_words: int, parts: Parts
             "the two do not belong together."
         )
     return scorer
+
+
+def _small_model(settings: TextModelSettings, n_words: int) -> Any:
+    """Return a Llama, whose positions are rotary, or an OPT, which learns them."""
+    sizes: dict[str, Any] = {
+        "vocab_size": n_words,
+        "hidden_size": settings.width,
+        "num_hidden_layers": settings.layers,
+        "num_attention_heads": settings.width // settings.head_width,
+        "max_position_embeddings": settings.learned_positions or SMALL_MAX_POSITIONS,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+    }
+    if settings.learned_positions:
+        opt = OPTConfig(**sizes, ffn_dim=4 * settings.width, word_embed_proj_dim=settings.width, dropout=0.0)
+        return OPTForCausalLM(opt)
+    rotary = {"rope_type": "default", "rope_theta": settings.rope_theta}
+    llama = LlamaConfig(**sizes, intermediate_size=8 * settings.width // 3, rope_parameters=rotary)
+    return LlamaForCausalLM(llama)
 
 
 @torch.no_grad()

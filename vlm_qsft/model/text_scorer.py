@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
-from transformers import AutoConfig, DynamicCache
+from transformers import AutoConfig, DynamicCache, OPTConfig
 
 from vlm_qsft.data.storage import write_durably
 from vlm_qsft.errors import CheckpointError, ShapeMismatch
@@ -69,7 +69,9 @@ class TextScorer(TokenScorer[TextInputs]):
         super().__init__()
         self.parts = parts if parts is not None and any(len(of_token) > 1 for of_token in parts) else None
         if self.parts is not None:
-            width, spread = model.config.hidden_size, model.config.initializer_range
+            config = model.config
+            width = config.hidden_size
+            spread = config.init_std if isinstance(config, OPTConfig) else config.initializer_range
             model.set_input_embeddings(ComposedEmbedding(self.parts, width, spread=spread))
             model.set_output_embeddings(ComposedHead(self.parts, width, spread=spread))
         self.model, self.lora_rank = model, lora_rank

@@ -24,6 +24,8 @@ class TextModelSettings:
         head_width: of an attention head of the small model, an even number.
         rope_theta: base of the small model's rotary positions. The longest wavelength is 2 pi times as many tokens:
             a base not far above the length of a game lets every frequency tell its places apart.
+        learned_positions: places of the longest context of a small model that learns its positions, instead of rotary
+            ones; 0 for rotary ones. Where a place means something, as a rank of a chess board does, they learn faster.
         lora_rank: rank of the LoRA adapters on the attention projections of a source; 0 trains every weight.
     """
 
@@ -33,6 +35,7 @@ class TextModelSettings:
     layers: int = 4
     head_width: int = 32
     rope_theta: float = 10_000.0
+    learned_positions: int = 0
     lora_rank: int = 0
 
     def __post_init__(self) -> None:
@@ -41,7 +44,7 @@ class TextModelSettings:
         Raises:
             InvalidSetting: a number outside its range.
         """
-        for name, least in (("layers", 1), ("lora_rank", 0), ("head_width", 2)):
+        for name, least in (("layers", 1), ("lora_rank", 0), ("head_width", 2), ("learned_positions", 0)):
             if getattr(self, name) < least:
                 raise InvalidSetting(f"{name} must be at least {least}; got {getattr(self, name)}.")
         if self.head_width % 2:

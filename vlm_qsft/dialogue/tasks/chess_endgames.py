@@ -10,6 +10,7 @@ are chosen such that the logs have LMRL-Gym's share of wins and length of games.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
 from vlm_qsft.dialogue.tasks.language_task import Augmenter, LanguageTask, LogStatistics, ScoreScale, StepResult
 from vlm_qsft.dialogue.tasks.lone_king import (
+    FILES,
     SYMMETRIES,
     Position,
     position_from_fen,
@@ -37,6 +39,11 @@ SHARE_RANDOM_WHITE = 0.32
 SHARE_RANDOM_BLACK = 0.3
 
 
+_MOVE = r"[KQR](?: [a-h1-8])? [a-h] [1-8](?: [+#])?\n"
+_RANK = r"(?: / )?[1-8KkQR](?: [1-8KkQR])*"
+_COUNTERS = r"   w   -   -(?:   \d(?: \d)*){2}\n"
+
+
 def spaced(text: str) -> str:
     """Return a text as the task writes it: its characters apart, and a line end."""
     return " ".join(text) + "\n"
@@ -53,6 +60,7 @@ class ChessEndgames(LanguageTask):
     logs = LogStatistics(mean_return=0.586, success_rate=0.59, mean_turns=11.9)
     logs_source = "LMRL-Gym: mean return .586, .59 of the games won, 11.9 moves"
     scores = ScoreScale(minimum=-1.0, data_average=0.586, maximum=1.0)
+    pieces = f"{_MOVE}|{_RANK}|{_COUNTERS}"
 
     def reset(self, generator: np.random.Generator) -> str:
         """Draw an ending and a position."""
@@ -70,9 +78,10 @@ class ChessEndgames(LanguageTask):
         self._moves += 1
         out_of_time = self._moves == MOVE_LIMIT
         name = action.removesuffix(self.end).replace(" ", "")
-        after = dict(self.position.white_moves()).get(name.rstrip("+#"))
-        if after is None or action != spaced(name):
+        move = self.position.move_named(name.rstrip("+#"))
+        if move is None or action != spaced(name):
             return StepResult(spaced(self.position.fen()), -1.0, truncated=out_of_time)
+        after = self.position.after_white(move)
         replies = after.black_moves()
         if not replies:
             return StepResult("\n", float(after.is_check), terminated=True, success=after.is_check)
@@ -92,6 +101,19 @@ class ChessEndgames(LanguageTask):
         """Mate, or leave the black king less room, then bring the king nearer; keep every piece, never stalemate."""
         name, after = max(self.position.white_moves(), key=lambda move: (_merit(move[1]), move[0]))
         return spaced(name + sign_of_check(after))
+
+    @classmethod
+    def parts(cls, piece: str) -> list[str]:
+        """Return the eight squares of a rank, or the counters behind the board; a move is one part.
+
+        As the sum of a piece, a file and a rank a move could not be likely without those that share two of them.
+        """
+        if re.fullmatch(_COUNTERS, piece):
+            return re.findall(r"\S[ \S]*?(?=   |\n)", piece)
+        squares = re.sub(r"[1-8]", lambda empty: "." * int(empty[0]), piece.replace(" ", ""))
+        if re.fullmatch(_RANK, piece) and len(squares.strip("/")) == len(FILES):
+            return [*squares.strip("/"), *squares[: squares.startswith("/")]]
+        return [piece]
 
     @classmethod
     def reward_scale(cls, gamma: float) -> RewardScale:
@@ -135,15 +157,11 @@ def _mapped_move(position: Position | None, name: str, symmetry: int) -> str:
     """
     if position is None:
         raise DatasetError(f"No position stands before the move {name!r}.")
-    after = dict(position.white_moves()).get(name.rstrip("+#"))
-    if after is None:
+    told = name.rstrip("+#")
+    move = position.move_named(told)
+    if move is None:
         raise DatasetError(f"{name!r} is no legal move of {position.fen()!r}.")
-    sought = after.mapped(symmetry)
-    return next(
-        other + sign_of_check(reached)
-        for other, reached in position.mapped(symmetry).white_moves()
-        if reached.mapped(0) == sought
-    )
+    return position.mapped(symmetry).san(move.mapped(symmetry)) + name[len(told) :]
 
 
 def _merit(position: Position) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vlm_qsft.dialogue.conversation import Attribute, Conversation, Message
 from vlm_qsft.dialogue.reward_scale import RewardScale
+from vlm_qsft.dialogue.tokenizers import pieces_of
 from vlm_qsft.errors import InvalidSetting
 
 RECORDING, TUNING, EVALUATION = 0, 1, 2
@@ -95,8 +96,7 @@ class LanguageTask(ABC):
         scores: of normalised scores.
         end: last character of every action text.
         pieces: regular expression of what is one token to a model of the task's own, see `PieceTokenizer`: larger than
-            a word, and the sum of its parts, see `model.composed_rows`: what a part says at its place, as a letter does
-            in a word, it says whatever the other parts are.
+            a word; see `parts`.
     """
 
     name: ClassVar[str]
@@ -134,6 +134,17 @@ class LanguageTask(ABC):
         Raises:
             InvalidSetting: with this discount there is none.
         """
+
+    @classmethod
+    def parts(cls, piece: str) -> list[str]:
+        """Return what the row of a token is the sum of, see `model.composed_rows`.
+
+        What a part says at its place, as a letter does in a word, it says whatever the other parts are.
+
+        Args:
+            piece: the token's text; two of different texts differ in their parts.
+        """
+        return pieces_of(piece)
 
     @classmethod
     def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,6 +48,18 @@ SYMMETRIES = tuple(tuple(_mapped(square, symmetry) for square in range(64)) for 
 def square_name(square: int) -> str:
     """Return `e4`."""
     return f"{FILES[square % 8]}{square // 8 + 1}"
+
+
+class Move(NamedTuple):
+    """A move of White: the kind of piece, the square it leaves and the one it goes to."""
+
+    kind: str
+    square: int
+    target: int
+
+    def mapped(self, symmetry: int) -> Move:
+        """Return the move on the board reflected or rotated; see `SYMMETRIES`."""
+        return Move(self.kind, SYMMETRIES[symmetry][self.square], SYMMETRIES[symmetry][self.target])
 
 
 @dataclass(frozen=True)
@@ -128,21 +141,37 @@ class Position:
 
     def white_moves(self) -> Iterator[tuple[str, Position]]:
         """Yield every legal move of White in SAN, without the sign of check, and the position after it."""
+        for move in self.moves():
+            yield self.san(move), self.after_white(move)
+
+    def moves(self) -> Iterator[Move]:
+        """Yield every legal move of White, the king's first."""
         own = self.white_squares
         for square in sorted(KING_MOVES[self.white_king] - own - KING_MOVES[self.black_king] - {self.black_king}):
-            yield f"K{square_name(square)}", replace(self, white_king=square, quiet_moves=self.quiet_moves + 1)
-        targets = [self._targets(kind, square, own) for kind, square in self.pieces]
-        for place, (kind, square) in enumerate(self.pieces):
-            rivals = [
-                (other_square, other_targets)
-                for (other, other_square), other_targets in zip(self.pieces, targets, strict=True)
-                if other == kind and other_square != square
-            ]
-            for target in targets[place]:
-                same = [other_square for other_square, reached in rivals if target in reached]
-                pieces = tuple((kind, target) if index == place else piece for index, piece in enumerate(self.pieces))
-                name = f"{kind}{_distinction(square, same)}{square_name(target)}"
-                yield name, replace(self, pieces=pieces, quiet_moves=self.quiet_moves + 1)
+            yield Move("K", self.white_king, square)
+        for kind, square in self.pieces:
+            for target in self._targets(kind, square, own):
+                yield Move(kind, square, target)
+
+    def move_named(self, name: str) -> Move | None:
+        """Return the legal move of a name in SAN without the sign of check; None where there is none."""
+        fitting = (move for move in self.moves() if name[:1] == move.kind and name[-2:] == square_name(move.target))
+        return next((move for move in fitting if self.san(move) == name), None)
+
+    def san(self, move: Move) -> str:
+        """Return the name of a legal move of White, without the sign of check."""
+        own = self.white_squares
+        rivals = [square for kind, square in self.pieces if kind == move.kind and square != move.square]
+        same = [square for square in rivals if move.target in self._targets(move.kind, square, own)]
+        return f"{move.kind}{_distinction(move.square, same)}{square_name(move.target)}"
+
+    def after_white(self, move: Move) -> Position:
+        """Return the position after a legal move of White; the order of its pieces is kept."""
+        quiet = self.quiet_moves + 1
+        if move.kind == "K":
+            return replace(self, white_king=move.target, quiet_moves=quiet)
+        pieces = tuple((kind, move.target if square == move.square else square) for kind, square in self.pieces)
+        return replace(self, pieces=pieces, quiet_moves=quiet)
 
     def _targets(self, kind: str, square: int, own: frozenset[int]) -> list[int]:
         reached = []
