@@ -45,9 +45,10 @@ PUBLISHED = {
     "maze-partly-observed": {"BC": 53, "filtered BC": 50, "MC": 52, "ILQL": 76, "PPO": 42},
     "wordle-small": {},
     "wordle": {"BC": 80, "filtered BC": 79, "MC": 95, "ILQL": 97.7, "PPO": 84},
+    "endgames-small": {},
     "endgames": {"BC": 35, "filtered BC": 18, "MC": 50, "ILQL": 46, "PPO": 77.5},
 }
-"""Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models; `wordle-small` is ours."""
+"""Normalised scores of LMRL-Gym (arXiv 2311.18232), on its own logs and larger models; the small tasks are ours."""
 
 SFT_SETTINGS = (
     *(PolicySettings("sft", temperature, 0.0, 0.0) for temperature in (1.0, 0.5, 0.25, 0.0)),
@@ -71,6 +72,15 @@ SINGLE_SETTINGS = (
     PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
 )
 
+# Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out.
+SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, 8.0) for temperature in (1.0, 0.5))
+Q_MOVES = tuple(
+    PolicySettings("power", temperature, exponent, 8.0)
+    for temperature, exponent in ((1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.5, 2.0), (0.5, 4.0))
+)
+OF_MOVES = ("endgames-small", "endgames")
+"""Tasks that these are tried for beside the others."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -87,10 +97,16 @@ class Scale:
     games: float
 
 
-GAMES = {"wordle-small": 1024, "wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames": 1024}
+GAMES = {
+    "wordle-small": 1024, "wordle": 4096, "maze": 512, "maze-partly-observed": 512, "endgames-small": 1024,
+    "endgames": 1024,
+}  # fmt: skip
 """Evaluation games; a maze has 25 beginnings."""
 
-TUNING_SHARE = {"wordle-small": 0.5, "wordle": 0.5, "maze": 0.125, "maze-partly-observed": 0.125, "endgames": 0.125}
+TUNING_SHARE = {
+    "wordle-small": 0.5, "wordle": 0.5, "maze": 0.125, "maze-partly-observed": 0.125, "endgames-small": 0.25,
+    "endgames": 0.25,
+}  # fmt: skip
 """Games that tune the extraction, others, for each evaluation game. Wordle's are short, and differ by little."""
 
 SCALES = {
@@ -180,7 +196,7 @@ def run(
     played: dict[str, list[GameResult]] = {}
     for name in methods:
         policy = train(name, logs, recipe, share, work, seed=seed)
-        tried = (recipe.policy,) if name == "Q-SFT" and not is_tuned else tried_by(name)
+        tried = (recipe.policy,) if name == "Q-SFT" and not is_tuned else tried_by(name, task)
         reached[name], played[name] = evaluated(task, policy, tried, scale, work / "games" / name.replace(" ", "-"))
     return {
         "published": PUBLISHED[task],
@@ -238,12 +254,14 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
 
 def label(settings: PolicySettings) -> str:
     """Return a setting as part of a file name."""
-    return f"{settings.extraction}-{settings.temperature:g}-{settings.inverse_temperature:g}-{settings.candidates}"
+    numbers = (settings.temperature, settings.inverse_temperature, settings.support, settings.candidates)
+    return "-".join([settings.extraction, *(f"{number:g}" for number in numbers)])
 
 
-def tried_by(method: str) -> tuple[PolicySettings, ...]:
+def tried_by(method: str, task: str) -> tuple[PolicySettings, ...]:
     """Return the extractions among which a method's is chosen."""
-    tried = SFT_SETTINGS if method in SFT_WEIGHTS else Q_SETTINGS
+    tried, of_moves = (SFT_SETTINGS, SFT_MOVES) if method in SFT_WEIGHTS else (Q_SETTINGS, Q_MOVES)
+    tried += of_moves if task in OF_MOVES else ()
     return tried + SINGLE_SETTINGS if method == "Q-SFT" else tried
 
 

@@ -96,7 +96,7 @@ class ExtractionPreset:
         extraction: "sft" (pi_phi alone), "ratio", "likelihood", "power" or "single".
         temperature: temperature on pi_phi, or on p_theta for "single"; 0 is greedy.
         inverse_temperature: weight of the Q-values, for "ratio" and "likelihood"; exponent, for "power".
-        support: share of the uniform probability that a bin needs to compete; 0 lets every bin compete.
+        support: multiple of the uniform probability that a bin needs to compete; 0 lets every bin compete.
     """
 
     extraction: str

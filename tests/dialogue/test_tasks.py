@@ -25,6 +25,7 @@ def logged(name: str, games: int) -> list[Conversation]:
         ("maze", 600, -83.0, nan, nan),  # published
         ("maze-partly-observed", 600, -83.0, nan, nan),  # published
         ("endgames", 120, 0.586, 0.59, 11.9),  # published
+        ("endgames-small", 120, 0.34, 0.34, 14.6),  # ours
         ("twenty-questions", 400, -17.1, 0.48, nan),  # ours
         ("text-navigation", 600, 0.26, 0.26, nan),  # ours
     ],

@@ -28,7 +28,7 @@ def test_an_unknown_extraction_lists_the_extractions():
         {"temperature": -0.1},
         {"temperature": NAN},
         {"inverse_temperature": float("inf")},
-        {"support": 1.5},
+        {"support": -0.1},
         {"support": NAN},
         {"candidates": 0},
         {"candidates": 2.0},

@@ -136,6 +136,9 @@ def test_support_is_relative_to_the_uniform_distribution():
     log_pi = torch.tensor([0.70, 0.16, 0.14]).log()
     assert in_support(log_pi, 0.45).tolist() == [True, True, False]  # the floor is 0.45 / 3 = 0.15
     assert in_support(log_pi, 0.0).tolist() == [True, True, True]
+    # Above 1 where most bins are never chosen: what is likelier than that competes, and the most likely one always.
+    assert in_support(log_pi, 1.8).tolist() == [True, False, False]  # 0.6
+    assert in_support(log_pi, 2.7).tolist() == [True, False, False]  # 0.9
 
 
 def test_the_most_likely_bin_competes_even_where_rounding_puts_it_below_the_floor():
@@ -169,7 +172,7 @@ def test_no_possible_bin_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": -1.0}, {"temperature": math.nan}, {"inverse_temperature": -0.1}, {"support": 1.5}]
+    "wrong", [{"temperature": -1.0}, {"temperature": math.nan}, {"inverse_temperature": -0.1}, {"support": -0.1}]
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_outside_their_range_are_named(name, wrong):

@@ -52,8 +52,14 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 _MAZE_Q = {
     "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
-# Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
-_WORDLE_Q = {"gamma": 0.4, "backup": "monte_carlo", "priority_share": 0.0}
+# Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor. One
+# move ahead: how a logged game ended says less of its first guesses than what a network knows of all games like it.
+_WORDLE_Q = {
+    "gamma": 0.4, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
+}  # fmt: skip
+_ENDGAME_Q = {
+    "gamma": 0.95, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
+}  # fmt: skip
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 _SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
@@ -90,12 +96,20 @@ RECIPES = MappingProxyType(
             policy=PolicySettings("power", temperature=0.0, inverse_temperature=1.5, support=0.3),
             augmented_copies=8,
         ),
+        "endgames-small": TextRecipe(
+            episodes=4000,
+            model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
+            behavior=_phase(3000, 256, 1e-2, optimizer="muon", weight_decay=0.3, warmup_fraction=0.02),
+            q=_phase(2000, 256, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
+            policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
+            augmented_copies=7,
+        ),
         "endgames": TextRecipe(
-            episodes=5000,
-            model=TextModelSettings(width=128, layers=4, head_width=16, rope_theta=50.0),
-            behavior=_phase(4000, 128, 5e-3, optimizer="muon", weight_decay=0.1, patience=4),
-            q=_phase(1500, 128, 1e-3, gamma=0.95, backup="monte_carlo", priority_share=0.0, optimizer="muon"),
-            policy=PolicySettings("ratio", temperature=0.5, inverse_temperature=32.0, support=0.3),
+            episodes=10000,
+            model=TextModelSettings(width=128, layers=3, head_width=16, learned_positions=256),
+            behavior=_phase(4000, 512, 1e-2, optimizer="muon", weight_decay=0.3),
+            q=_phase(2000, 512, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
+            policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
             augmented_copies=7,
         ),
     }

@@ -30,8 +30,9 @@ class PolicySettings:
         temperature: on pi_phi, for "single" on p_theta; 0 is greedy.
         inverse_temperature: weight of the Q-values in "ratio" and "likelihood", exponent in "power"; 0 is SFT. The
             others do not use it.
-        support: a bin competes when its probability is at least this share of the uniform one, in [0, 1]. 0.3 is what
-            the trials used: below it the ratio divides by almost nothing.
+        support: a bin competes when its probability is at least this multiple of the uniform one, or the largest. 0.3
+            is what robots use: below it the ratio divides by almost nothing. Above 1 it suits vocabularies most of
+            whose words are never right.
         candidates: actions drawn for one decision, of which the most likely as a whole is taken; see
             `vlm_qsft.policy.candidates`. 1 takes what is drawn.
     """
@@ -46,12 +47,10 @@ class PolicySettings:
         """Raises UnknownName, InvalidSetting: no such extraction, or a number outside its range."""
         if self.extraction not in get_args(ExtractionChoice):
             raise UnknownName("extraction", self.extraction, get_args(ExtractionChoice))
-        for name in ("temperature", "inverse_temperature"):
+        for name in ("temperature", "inverse_temperature", "support"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InvalidSetting(f"{name} is {value}; expected a finite number >= 0.")
-        if not 0 <= self.support <= 1:
-            raise InvalidSetting(f"support is {self.support}; expected a share of the uniform probability in [0, 1].")
         if type(self.candidates) is not int or not 1 <= self.candidates <= MOST_CANDIDATES:
             raise InvalidSetting(
                 f"candidates is {self.candidates!r}; expected a whole number from 1 to {MOST_CANDIDATES}."

@@ -44,13 +44,14 @@ def in_support(log_pi: Float[Tensor, "*axes n_bins"], support: float) -> Bool[Te
     """Tell which bins compete: those with pi_phi(a | s) >= support / n_bins, and always the most likely one.
 
     Args:
-        support: floor relative to the uniform distribution, in [0, 1]; 0 lets every bin compete.
+        support: floor relative to the uniform distribution; 0 lets every bin compete. Above 1 where most of the bins
+            are never chosen, as most words of a vocabulary are no moves.
 
     Raises:
-        InvalidSetting: `support` lies outside [0, 1].
+        InvalidSetting: `support` is negative or no number.
     """
-    if not 0.0 <= support <= 1.0:
-        raise InvalidSetting(f"support is {support}; expected a number in [0, 1], relative to the uniform probability.")
+    if not 0.0 <= support < math.inf:
+        raise InvalidSetting(f"support is {support}; expected a finite number >= 0, relative to the uniform one.")
     most_likely = log_pi == log_pi.amax(dim=-1, keepdim=True)
     if support == 0.0:
         return torch.ones_like(most_likely)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames
+from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, SmallEndgames
 from vlm_qsft.dialogue.tasks.language_task import (
     EVALUATION,
     RECORDING,
@@ -32,6 +32,7 @@ LANGUAGE_TASKS: MappingProxyType[str, type[LanguageTask]] = MappingProxyType(
             FullyObservedMaze,
             PartlyObservedMaze,
             ChessEndgames,
+            SmallEndgames,
             TwentyQuestions,
             TextNavigation,
         )
