@@ -52,11 +52,9 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 _MAZE_Q = {
     "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
-# Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor. One
-# move ahead: how a logged game ended says less of its first guesses than what a network knows of all games like it.
-_WORDLE_Q = {
-    "gamma": 0.4, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
-}  # fmt: skip
+# Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
+_WORDLE_Q = {"gamma": 0.4, "backup": "monte_carlo", "priority_share": 0.0}
+# One move ahead: a third of the moves that follow are any, and may lose whatever this one was worth.
 _ENDGAME_Q = {
     "gamma": 0.95, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
 }  # fmt: skip
