@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vlm_qsft.dialogue.tasks import RECORDING, game_generator, play
+from vlm_qsft.dialogue.conversation import Conversation
+from vlm_qsft.dialogue.tasks import RECORDING, TUNING, game_generator, play
 from vlm_qsft.dialogue.tasks.maze import GOAL, MOVES, PARTS, FullyObservedMaze, PartlyObservedMaze, distances, moved
 
 
@@ -72,3 +73,23 @@ def test_no_log_reaches_the_goal_from_an_arm_but_together_they_know_every_move_o
     for cell, distance in distances().items():
         towards = {move for move in MOVES if distances()[moved(cell, move)] < distance}
         assert distance == 0 or any((cell, move) in logged_moves for move in towards)
+
+
+def test_moves_cloned_from_the_logs_cell_by_cell_return_what_the_logs_return() -> None:
+    maze, returns = FullyObservedMaze(), []
+    said: dict[str, list[str]] = {}
+    for game in range(600):
+        logged = play(maze, lambda _: maze.logged_action(), game_generator(maze.name, RECORDING, game))
+        returns.append(logged.total_reward)
+        for observed, action in zip(logged.messages[::2], logged.actions, strict=False):
+            said.setdefault(observed.text, []).append(action.text)
+    generator = np.random.default_rng(0)
+
+    def clone(conversation: Conversation) -> str:
+        return str(generator.choice(said[conversation.messages[-1].text]))
+
+    cloned = [play(maze, clone, game_generator(maze.name, TUNING, game)).total_reward for game in range(256)]
+    error = np.hypot(np.std(returns) / 600**0.5, np.std(cloned) / 256**0.5)
+    assert np.mean(cloned) == pytest.approx(np.mean(returns), abs=3 * error)
+    # What SFT can reach: published are 58, ours is 42; between what logs return and this are 7 points for 2.4 moves.
+    assert 36 < maze.scores.score(float(np.mean(cloned))) < 58
