@@ -64,11 +64,11 @@ def _small_model(settings: TextModelSettings, n_words: int) -> Any:
         "pad_token_id": None,
     }
     if settings.learned_positions:
-        opt = OPTConfig(**sizes, ffn_dim=4 * settings.width, word_embed_proj_dim=settings.width, dropout=0.0)
-        return OPTForCausalLM(opt)
+        of_opt = {"ffn_dim": 4 * settings.width, "word_embed_proj_dim": settings.width, "dropout": 0.0}
+        return OPTForCausalLM(OPTConfig(**(sizes | of_opt)))
     rotary = {"rope_type": "default", "rope_theta": settings.rope_theta}
-    llama = LlamaConfig(**sizes, intermediate_size=8 * settings.width // 3, rope_parameters=rotary)
-    return LlamaForCausalLM(llama)
+    of_llama = {"intermediate_size": 8 * settings.width // 3, "rope_parameters": rotary}
+    return LlamaForCausalLM(LlamaConfig(**(sizes | of_llama)))
 
 
 @torch.no_grad()
