@@ -73,10 +73,11 @@ SINGLE_SETTINGS = (
 )
 
 # Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out.
-SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, 8.0) for temperature in (1.0, 0.5))
+SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, floor) for temperature in (1.0, 0.5) for floor in (4.0, 8.0))
 Q_MOVES = tuple(
-    PolicySettings("power", temperature, exponent, 8.0)
+    PolicySettings("power", temperature, exponent, floor)
     for temperature, exponent in ((1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.5, 2.0), (0.5, 4.0))
+    for floor in (4.0, 8.0)
 )
 OF_MOVES = ("endgames-small", "endgames")
 """Tasks that these are tried for beside the others."""

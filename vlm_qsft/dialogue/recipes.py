@@ -97,9 +97,9 @@ RECIPES = MappingProxyType(
         "endgames-small": TextRecipe(
             episodes=4000,
             model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
-            behavior=_phase(3000, 256, 1e-2, optimizer="muon", weight_decay=0.3, warmup_fraction=0.02),
-            q=_phase(2000, 256, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
-            policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
+            behavior=_phase(6000, 256, 1e-2, optimizer="muon", weight_decay=0.3),
+            q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
+            policy=PolicySettings("power", temperature=1.0, inverse_temperature=1.0, support=8.0),
             augmented_copies=7,
         ),
         "endgames": TextRecipe(
