@@ -99,5 +99,5 @@ def test_a_maze_without_discount_is_refused() -> None:
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="endgames, maze, maze-partly-observed"):
+    with pytest.raises(UnknownName, match="endgames, endgames-small, maze, maze-partly-observed"):
         language_task("go")
