@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found best; `endgames` is far from done, `wordle-small` was changed with `wordle` and not measured.
+    """What was found best; `endgames` is far from done.
 
     Attributes:
         episodes: logged games.
