@@ -20,7 +20,9 @@ from vlm_qsft.dialogue.logs import read_conversations
 from vlm_qsft.dialogue.phases import read_text_table, train_text_behavior, train_text_q
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.text_dataset import TextDataset, TextSource
-from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting, TargetOutOfRange
+from vlm_qsft.dialogue.text_format import TextFormat
+from vlm_qsft.dialogue.text_table import TextTable
+from vlm_qsft.errors import CheckpointError, DatasetError, InvalidSetting, ShapeMismatch, TargetOutOfRange
 from vlm_qsft.model.action_logits import renormalise_bins
 from vlm_qsft.model.checkpoint import load_checkpoint
 from vlm_qsft.model.text_inputs import TextInputs
@@ -149,6 +151,21 @@ def test_a_model_of_the_task_s_own_knows_the_pieces_of_copies_too(tmp_path: Path
     assert known[0] < known[1]
     assert any(piece.endswith("\n") and piece[0] in "KQR" for piece in turned), "a move"
     assert any(piece.startswith(" / ") for piece in turned), "a rank"
+
+
+def test_a_context_that_the_model_does_not_read_is_refused_before_the_first_step(logs: Path, tmp_path: Path) -> None:
+    longest = max(len(content) for content in table_of(logs).contents)
+    settings = replace(SETTINGS, steps=1, batch_size=1)
+    short, enough = (replace(SMALL, learned_positions=positions) for positions in (longest - 1, longest))
+    with pytest.raises(ShapeMismatch, match=f"A context has {longest} tokens; this model reads {longest - 1}"):
+        train_text_behavior(logs, short, settings, tmp_path / "short")
+    assert not (tmp_path / "short" / "metrics.jsonl").exists()
+    assert train_text_behavior(logs, enough, settings, tmp_path / "enough").is_dir()
+
+
+def table_of(logs: Path) -> TextTable:
+    conversations = list(read_conversations(logs))
+    return read_text_table(conversations, TextFormat.fit("wordle", conversations), horizon=None)
 
 
 def test_a_log_that_cannot_be_augmented_is_named_before_anything_is_written(tmp_path: Path) -> None:

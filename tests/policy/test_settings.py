@@ -30,6 +30,7 @@ def test_an_unknown_extraction_lists_the_extractions():
         {"inverse_temperature": float("inf")},
         {"support": -0.1},
         {"support": NAN},
+        {"support": float("inf")},
         {"candidates": 0},
         {"candidates": 2.0},
         {"candidates": True},

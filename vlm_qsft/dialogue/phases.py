@@ -92,6 +92,7 @@ def train_text_behavior(
         splits = split_frames(table, train_settings, weights=weights)
         torch.manual_seed(train_settings.seed)
         scorer = build_text_scorer(model_settings, n_words=text_format.n_words, parts=text_format.parts)
+        scorer.check_length(max(map(len, table.contents)))  # not after hours, when the longest is drawn
         source = TextSource(table)
         device = resolve_device(train_settings.device)
         trainer = BehaviorTrainer(

@@ -54,10 +54,13 @@ _MAZE_Q = {
 }  # fmt: skip
 # Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
 _WORDLE_Q = {"gamma": 0.4, "backup": "monte_carlo", "priority_share": 0.0}
+_WORDLE_STEP = {"optimizer": "muon", "weight_decay": 1.0}
+_WORDLE_MODEL = TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0)
 # One move ahead: a third of the moves that follow are any, and may lose whatever this one was worth.
 _ENDGAME_Q = {
     "gamma": 0.95, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
 }  # fmt: skip
+_ENDGAME_STEP = {"optimizer": "muon", "weight_decay": 0.3}
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 _SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
@@ -80,33 +83,33 @@ RECIPES = MappingProxyType(
         ),
         "wordle-small": TextRecipe(
             episodes=4000,
-            model=TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0),
-            behavior=_phase(600, 128, 1e-2, optimizer="muon", weight_decay=1.0),
-            q=_phase(800, 128, 1e-2, **_WORDLE_Q, optimizer="muon", weight_decay=1.0),
+            model=_WORDLE_MODEL,
+            behavior=_phase(600, 128, 1e-2, **_WORDLE_STEP),
+            q=_phase(800, 128, 1e-2, **_WORDLE_Q, **_WORDLE_STEP),
             policy=PolicySettings("single", temperature=0.0, inverse_temperature=0.0, support=0.0),
             augmented_copies=4,
         ),
         "wordle": TextRecipe(
             episodes=20000,
-            model=TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0),
-            behavior=_phase(1500, 256, 1e-2, optimizer="muon", weight_decay=1.0),
-            q=_phase(4000, 256, 1e-2, **_WORDLE_Q, optimizer="muon", weight_decay=1.0),
+            model=_WORDLE_MODEL,
+            behavior=_phase(1500, 256, 1e-2, **_WORDLE_STEP),
+            q=_phase(4000, 256, 1e-2, **_WORDLE_Q, **_WORDLE_STEP),
             policy=PolicySettings("power", temperature=0.0, inverse_temperature=1.5, support=0.3),
             augmented_copies=8,
         ),
         "endgames-small": TextRecipe(
             episodes=4000,
             model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
-            behavior=_phase(6000, 256, 1e-2, optimizer="muon", weight_decay=0.3),
-            q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
+            behavior=_phase(6000, 256, 1e-2, **_ENDGAME_STEP),
+            q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
             policy=PolicySettings("power", temperature=1.0, inverse_temperature=1.0, support=8.0),
             augmented_copies=7,
         ),
         "endgames": TextRecipe(
             episodes=10000,
             model=TextModelSettings(width=128, layers=3, head_width=16, learned_positions=256),
-            behavior=_phase(4000, 512, 1e-2, optimizer="muon", weight_decay=0.3),
-            q=_phase(2000, 512, 1e-2, **_ENDGAME_Q, optimizer="muon", weight_decay=0.3),
+            behavior=_phase(4000, 512, 1e-2, **_ENDGAME_STEP),
+            q=_phase(2000, 512, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
             policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
             augmented_copies=7,
         ),

@@ -111,9 +111,17 @@ class TextScorer(TokenScorer[TextInputs]):
         if inputs.token_ids.device.type != "cpu" or inputs.token_ids.numel() == 0:
             return  # elsewhere reading the values would stall the device
         self._check_bins(inputs.token_ids)
-        if int(inputs.position.max()) >= self.max_positions:
+        self.check_length(int(inputs.position.max()) + 1)
+
+    def check_length(self, n_tokens: int) -> None:
+        """Check the length of a context.
+
+        Raises:
+            ShapeMismatch: the model does not read as many tokens.
+        """
+        if n_tokens > self.max_positions:
             raise ShapeMismatch(
-                f"A context has {int(inputs.position.max()) + 1} tokens; this model reads {self.max_positions}. "
+                f"A context has {n_tokens} tokens; this model reads {self.max_positions}. "
                 "Let the policy forget earlier turns (context_turns)."
             )
 

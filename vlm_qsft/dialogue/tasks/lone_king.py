@@ -160,8 +160,8 @@ class Position:
 
     def san(self, move: Move) -> str:
         """Return the name of a legal move of White, without the sign of check."""
-        own = self.white_squares
         rivals = [square for kind, square in self.pieces if kind == move.kind and square != move.square]
+        own = self.white_squares if rivals else frozenset()
         same = [square for square in rivals if move.target in self._targets(move.kind, square, own)]
         return f"{move.kind}{_distinction(move.square, same)}{square_name(move.target)}"
 
