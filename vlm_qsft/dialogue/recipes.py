@@ -102,7 +102,7 @@ RECIPES = MappingProxyType(
             model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
             behavior=_phase(6000, 256, 1e-2, **_ENDGAME_STEP),
             q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
-            policy=PolicySettings("power", temperature=1.0, inverse_temperature=1.0, support=8.0),
+            policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
             augmented_copies=7,
         ),
         "endgames": TextRecipe(
