@@ -73,14 +73,15 @@ SINGLE_SETTINGS = (
 )
 
 # Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out.
-SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, floor) for temperature in (1.0, 0.5) for floor in (4.0, 8.0))
+SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, 8.0) for temperature in (1.0, 0.5, 0.25, 0.0))
 Q_MOVES = tuple(
     PolicySettings("power", temperature, exponent, floor)
-    for temperature, exponent in ((1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.5, 2.0), (0.5, 4.0))
-    for floor in (4.0, 8.0)
+    for temperature in (1.0, 0.5, 0.0)
+    for exponent in (1.0, 1.5, 2.0)
+    for floor in (8.0, 16.0)
 )
 OF_MOVES = ("endgames-small", "endgames")
-"""Tasks that these are tried for beside the others."""
+"""Tasks that these are tried for beside the others, and where no method repeats a move that was refused."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
         policy = method["policy"]
         how = f"{policy['extraction']} T {policy['temperature']:g} beta {policy['inverse_temperature']:g}"
         how += f" of {policy['candidates']}" if policy["candidates"] > 1 else ""
+        how += "" if policy["repeats"] else ", no repeats"
         scores = [round(method["score"], 1), round(method["mean_return"], 3), f"{low:.3f} to {high:.3f}"]
         rows.append([name, *scores, round(method["success_rate"], 3), round(method["mean_turns"], 1), how])
     return header, rows
@@ -256,14 +258,16 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
 def label(settings: PolicySettings) -> str:
     """Return a setting as part of a file name."""
     numbers = (settings.temperature, settings.inverse_temperature, settings.support, settings.candidates)
-    return "-".join([settings.extraction, *(f"{number:g}" for number in numbers)])
+    return "-".join([settings.extraction, *(f"{number:g}" for number in numbers)]) + "-once" * (not settings.repeats)
 
 
 def tried_by(method: str, task: str) -> tuple[PolicySettings, ...]:
     """Return the extractions among which a method's is chosen."""
     tried, of_moves = (SFT_SETTINGS, SFT_MOVES) if method in SFT_WEIGHTS else (Q_SETTINGS, Q_MOVES)
-    tried += of_moves if task in OF_MOVES else ()
-    return tried + SINGLE_SETTINGS if method == "Q-SFT" else tried
+    tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
+    if task not in OF_MOVES:
+        return tried
+    return tuple(replace(settings, repeats=False) for settings in (*tried, *of_moves))
 
 
 def evaluated(

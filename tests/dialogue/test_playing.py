@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 import torch
@@ -19,8 +19,11 @@ from vlm_qsft.dialogue.phases import train_text_behavior
 from vlm_qsft.dialogue.playing import GameResult, play_games
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.rendering import prompt_tokens
+from vlm_qsft.dialogue.self_loops import SelfLoops
 from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import EVALUATION, TUNING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames
+from vlm_qsft.dialogue.tasks.language_task import StepResult
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.errors import DatasetError, InvalidSetting
 from vlm_qsft.model.text_build import build_text_scorer
@@ -29,11 +32,13 @@ from vlm_qsft.model.text_scorer import TextScorer
 from vlm_qsft.model.text_settings import TextModelSettings
 from vlm_qsft.policy import PolicySettings
 from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.settings import ExtractionChoice
 from vlm_qsft.policy.text_reader import ReaderState, TextReader
 from vlm_qsft.training.settings import TrainSettings
 
 from .test_chat_template import chat_tokenizer
 
+Said = tuple[str, list[str]]
 LONGEST = 5
 GREEDY = PolicySettings("ratio", temperature=0.0, inverse_temperature=5.0, support=0.0)
 """No draws: what is played does not depend on how games are grouped."""
@@ -260,3 +265,78 @@ def test_the_difference_of_two_policies_is_that_of_the_same_games() -> None:
     for first, second in ((played(-1.0), played(-1.0, -2.0)), (played(-1.0, -2.0), played(-1.0, -2.0)[::-1]), ([], [])):
         with pytest.raises(InvalidSetting, match="the same games"):
             return_difference(first, second)
+
+
+def texts_by_position(made: TextCheckpoint, settings: PolicySettings, monkeypatch: pytest.MonkeyPatch) -> list[Said]:
+    """Return what is said in the positions of a game of `endgames`, those that are entered anew apart."""
+    said: list[Said] = []
+    step = ChessEndgames.step
+
+    def recorded(task: ChessEndgames, action: str) -> StepResult:
+        position = task.position.fen()
+        if not said or said[-1][0] != position:
+            said.append((position, []))
+        said[-1][1].append(action)
+        return step(task, action)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ChessEndgames, "step", recorded)
+        play_games(
+            made.reader(settings), settings, made.text_format, [3], purpose=EVALUATION, seed=0, longest_action=LONGEST
+        )
+    return said
+
+
+def test_what_changed_nothing_is_not_said_again_without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = checkpoint("endgames")
+    made = replace(made, text_format=replace(made.text_format, context_turns=1))
+    (position, vainly), *others = texts_by_position(made, GREEDY, monkeypatch)
+    assert not others and len(vainly) == 50 and len(set(vainly)) == 1
+    said = texts_by_position(made, replace(GREEDY, repeats=False), monkeypatch)
+    assert said[0][0] == position and said[0][1][0] == vainly[0]
+    assert max(len(texts) for _, texts in said) > 1
+    assert all(len(set(texts)) == len(texts) for _, texts in said)
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_a_chat_says_nothing_again_while_its_prompt_is_the_same(policy: TextCheckpoint, candidates: int) -> None:
+    settings = PolicySettings("power", 0.01, 1.0, 0.0, candidates, repeats=False)
+    source = PolicyTokens(policy, settings, longest=1, seed=5, explain=True)
+
+    def said(prompt: list[int]) -> int:
+        source.begin(prompt)
+        return source.next()[0]
+
+    first = [said([1, 2, 3]) for _ in range(4)]
+    assert len(set(first)) == 4
+    said([1, 2])
+    assert said([1, 2, 3]) == first[0]
+
+
+def test_a_state_is_entered_anew_after_any_other() -> None:
+    loops = SelfLoops()
+    assert loops.entered([1, 2]) == set()
+    loops.add([5])
+    loops.add([6, 7])
+    assert loops.entered([1, 2]) == {(5,), (6, 7)}
+    assert loops.entered([1, 2, 6]) == set()
+    assert loops.entered([1, 2]) == set()
+
+
+@pytest.mark.parametrize("extraction", get_args(ExtractionChoice))
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_a_barred_token_is_impossible_and_the_others_keep_their_odds(
+    extraction: ExtractionChoice, temperature: float
+) -> None:
+    settings = PolicySettings(extraction, temperature, 2.0, 0.0)
+    generator = torch.Generator().manual_seed(0)
+    said = TokenLogProbs(torch.randn(2, 5, generator=generator).log_softmax(-1), torch.randn(2, 4).log_softmax(-1))
+    before = next_distribution(said, settings)
+    likeliest = int(before[1].argmax())
+    barred = next_distribution(said.without([1], [likeliest]), settings)
+    assert barred[1, likeliest] == -torch.inf
+    torch.testing.assert_close(barred[0], before[0])
+    torch.testing.assert_close(barred.exp().sum(-1), torch.ones(2))
+    if temperature > 0:
+        rest = [token for token in range(4) if token != likeliest]
+        torch.testing.assert_close(barred[1, rest], before[1, rest].log_softmax(-1))

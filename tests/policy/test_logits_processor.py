@@ -98,6 +98,11 @@ def test_an_extraction_without_its_network_is_refused() -> None:
         QLogitsProcessor(BEHAVIOR, None, settings("ratio"))
 
 
+def test_generate_knows_no_turn_before() -> None:
+    with pytest.raises(InvalidSetting, match="set repeats=True"):
+        QLogitsProcessor(BEHAVIOR, Q_MODEL, PolicySettings("ratio", repeats=False))
+
+
 def test_several_candidates_are_not_what_generate_draws() -> None:
     with pytest.raises(InvalidSetting, match="candidates=1, and use its own num_return_sequences"):
         QLogitsProcessor(BEHAVIOR, Q_MODEL, PolicySettings("ratio", candidates=4))

@@ -198,6 +198,11 @@ def test_an_extraction_that_needs_a_missing_network_is_refused_with_what_works(
         QPolicy(checkpoint(**networks), PolicySettings(extraction), "cpu")
 
 
+def test_settings_of_texts_are_not_a_robots(checkpoint) -> None:
+    with pytest.raises(InvalidSetting, match="repeats=False is for texts alone"):
+        QPolicy(checkpoint(), PolicySettings("ratio", repeats=False), "cpu")
+
+
 def test_acting_before_reset_is_refused(checkpoint, observe):
     with pytest.raises(InvalidSetting, match="call reset"):
         QPolicy(checkpoint(), ALL[0], "cpu").act(observe())

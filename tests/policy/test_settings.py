@@ -35,6 +35,7 @@ def test_an_unknown_extraction_lists_the_extractions():
         {"candidates": 2.0},
         {"candidates": True},
         {"candidates": 2000},
+        {"repeats": 1},
         {"candidates": 2, "temperature": 0.0},
     ],
 )

@@ -180,6 +180,8 @@ def test_settings_of_a_policy_leave_out_what_is_switched_off() -> None:
     settings = {"support": 0.0, "temperature": 0.5, "inverse_temperature": 16.0, "extraction": "ratio"}
     assert write_settings(settings) == "ratio · temperature 0.5 · inverse temperature 16"
     assert write_settings({"temperature": 0.0, "seed": 3}) == "temperature 0 · seed 3"
+    assert write_settings({"repeats": False, "temperature": 0.0}) == "temperature 0 · repeats false"
+    assert write_settings({"repeats": True, "temperature": 0.0}) == "temperature 0"
 
 
 def test_calibration_says_how_sure_and_how_biased_it_is(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vlm_qsft.cli.arguments import CommandParser, one_of
 
-POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support", "candidates")
+POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support", "candidates", "repeats")
 """What of the policy settings is chosen where a policy is used."""
 
 
@@ -26,7 +26,7 @@ def add_settings_flags(parser: CommandParser | argparse._ArgumentGroup, record: 
         parser.add_argument(
             flag_name(name),
             dest=name,
-            type=_argument_type(hints[name], name),
+            **_parsed(hints[name], name),
             default=argparse.SUPPRESS,
             help=meanings.get(name, "").replace("%", "%%"),
         )
@@ -35,6 +35,10 @@ def add_settings_flags(parser: CommandParser | argparse._ArgumentGroup, record: 
 def flag_name(name: str) -> str:
     """Return what a user types for a field: `--learning-rate` for `learning_rate`."""
     return f"--{name.replace('_', '-')}"
+
+
+def _parsed(hint: Any, name: str) -> dict[str, Any]:
+    return {"action": argparse.BooleanOptionalAction} if hint is bool else {"type": _argument_type(hint, name)}
 
 
 def _argument_type(hint: Any, name: str) -> Callable[[str], Any]:

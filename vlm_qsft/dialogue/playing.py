@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vlm_qsft.dialogue.conversation import Message
+from vlm_qsft.dialogue.self_loops import SelfLoops
 from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import LanguageTask, game_generator, language_task
 from vlm_qsft.dialogue.text_format import TextFormat
@@ -43,7 +44,8 @@ class _Game:
     number: int
     task: LanguageTask
     observations: list[str]
-    last_token: int = 0
+    seen: list[int] = field(default_factory=list)
+    self_loops: SelfLoops = field(default_factory=SelfLoops)
     total_reward: float = 0.0
     turns: int = 0
 
@@ -79,18 +81,24 @@ def play_games(
         if text_format.context_turns is not None and turn % text_format.context_turns == 0:
             state = None
             for game in playing:
-                del game.observations[:-1]
+                del game.observations[:-1], game.seen[:]
         chunks = [tuple(_observed(text_format, game)) for game in playing]
         if state is None:
             state, said = _begin(reader, chunks)
         else:
-            chunks = [(game.last_token, *chunk) for game, chunk in zip(playing, chunks, strict=True)]
-            said = reader.read(state, *_padded(chunks))
-        texts = speak(reader, state, said, settings, text_format.renderer, sampler, longest=longest_action)
+            after_last = [(game.seen[-1], *chunk) for game, chunk in zip(playing, chunks, strict=True)]
+            said = reader.read(state, *_padded(after_last))
+        for game, chunk in zip(playing, chunks, strict=True):
+            game.seen.extend(chunk)
+        barred = None if settings.repeats else [game.self_loops.entered(game.seen) for game in playing]
+        texts = speak(
+            reader, state, said, settings, text_format.renderer, sampler, longest=longest_action, barred=barred
+        )
         still: list[int] = []
         for row, (game, text) in enumerate(zip(playing, texts, strict=True)):
             result = game.task.step(text_format.renderer.text_of(text.token_ids))
-            game.last_token = text.token_ids[-1]
+            game.seen.extend(text.token_ids)
+            game.self_loops.add(text.token_ids)
             game.observations.append(result.observation)
             game.total_reward += result.reward
             game.turns += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,6 +39,7 @@ def speak(
     generator: torch.Generator,
     *,
     longest: int,
+    barred: Sequence[Collection[tuple[int, ...]]] | None = None,
 ) -> list[ActionText]:
     """Draw one action text per conversation. Afterwards `state` has read all of it but its last token.
 
@@ -45,6 +47,7 @@ def speak(
         said: about the first token.
         generator: of every draw, on the CPU.
         longest: tokens after which a text stops as it is.
+        barred: of each conversation, the texts that are not drawn; None bars none.
 
     Raises:
         NotFinite: a network says NaN.
@@ -57,6 +60,8 @@ def speak(
     texts = [ActionText() for _ in range(n_conversations * settings.candidates)]
     speaking = torch.ones(len(texts), dtype=torch.bool)
     while True:
+        if barred is not None:
+            said = _without_ends(said, texts, barred, settings.candidates)
         drawn = draw(said, settings, generator)
         if candidates is not None:
             candidates.add(said, drawn[:, 0], speaking)
@@ -74,6 +79,22 @@ def speak(
     taken = candidates.likeliest()
     state.select(taken.to(reader.device))
     return [texts[row] for row in taken.tolist()]
+
+
+def _without_ends(
+    said: TokenLogProbs,
+    texts: Sequence[ActionText],
+    barred: Sequence[Collection[tuple[int, ...]]],
+    candidates: int,
+) -> TokenLogProbs:
+    """Return what is said without the last token of each barred text that has been drawn up to it."""
+    ends = [
+        (row, end)
+        for row, text in enumerate(texts)
+        for *begun, end in barred[row // candidates]
+        if begun == text.token_ids
+    ]
+    return said.without(*zip(*ends, strict=True)) if ends else said
 
 
 def draw(said: TokenLogProbs, settings: PolicySettings, generator: torch.Generator) -> Int64[Tensor, "batch 1"]:

@@ -64,7 +64,8 @@ class Decider:
         """See `QPolicy`.
 
         Raises:
-            InvalidSetting: the extraction needs a network that the checkpoint lacks, or it holds a critic.
+            InvalidSetting: the extraction needs a network that the checkpoint lacks, it holds a critic, or the settings
+                are for texts alone.
         """
         self.settings = settings
         self.checkpoint = checkpoint
@@ -73,6 +74,8 @@ class Decider:
             raise InvalidSetting(
                 f"{checkpoint.folder} holds a critic ({method}), a rival on text; robots decide by p_theta."
             )
+        if not settings.repeats:
+            raise InvalidSetting("A robot is never twice in the same state: repeats=False is for texts alone.")
         self._device = torch.device(device)
         behavior, q_model = (_on(scorer, self._device) for scorer in (checkpoint.behavior, checkpoint.q_model))
         for name, is_needed, scorer in (

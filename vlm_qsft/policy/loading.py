@@ -46,6 +46,8 @@ def describe(settings: PolicySettings) -> str:
         text += f", inverse temperature {settings.inverse_temperature:g}"
     if settings.candidates > 1:
         text += f", likeliest of {settings.candidates} candidates"
+    if not settings.repeats:
+        text += ", no repeats"
     return text
 
 

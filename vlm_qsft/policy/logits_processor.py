@@ -58,6 +58,8 @@ class QLogitsProcessor(LogitsProcessor):
                 f"generate draws one answer per row, not {settings.candidates} candidates: set candidates=1, and use "
                 "its own num_return_sequences or num_beams."
             )
+        if not settings.repeats:
+            raise InvalidSetting("generate knows one answer, not what was said before it: set repeats=True.")
         self._settings = settings
         self._beside = q_model if settings.needs_behavior and settings.needs_q_model else None
         self._prompt_mask = None if attention_mask is None else attention_mask.bool()

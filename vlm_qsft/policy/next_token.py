@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
@@ -21,6 +23,14 @@ class TokenLogProbs(NamedTuple):
     def of(self, rows: Int64[Tensor, " chosen"]) -> TokenLogProbs:
         """Return what is said in these rows, in their order."""
         return TokenLogProbs(*(part if part is None else part[rows.to(part.device)] for part in self))
+
+    def without(self, rows: Sequence[int], tokens: Sequence[int]) -> TokenLogProbs:
+        """Return the same but for one token in each of these rows, which becomes impossible to both networks."""
+        return TokenLogProbs(*(part if part is None else _without(part, rows, tokens) for part in self))
+
+
+def _without(part: Tensor, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
+    return part.index_put((torch.tensor(rows), torch.tensor(tokens)), part.new_tensor(-torch.inf))
 
 
 def next_distribution(token: TokenLogProbs, settings: PolicySettings) -> Float32[Tensor, "batch n_bins"]:

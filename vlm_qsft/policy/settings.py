@@ -35,6 +35,8 @@ class PolicySettings:
             whose words are never right.
         candidates: actions drawn for one decision, of which the most likely as a whole is taken; see
             `vlm_qsft.policy.candidates`. 1 takes what is drawn.
+        repeats: whether an action text that led from a state back to the same state may be said there again. Where what
+            is refused changes nothing, as an illegal move, a greedy policy otherwise says it for ever. Text alone.
     """
 
     extraction: ExtractionChoice = "ratio"
@@ -42,6 +44,7 @@ class PolicySettings:
     inverse_temperature: float = 16.0
     support: float = 0.3
     candidates: int = 1
+    repeats: bool = True
 
     def __post_init__(self) -> None:
         """Raises UnknownName, InvalidSetting: no such extraction, or a number outside its range."""
@@ -55,6 +58,8 @@ class PolicySettings:
             raise InvalidSetting(
                 f"candidates is {self.candidates!r}; expected a whole number from 1 to {MOST_CANDIDATES}."
             )
+        if type(self.repeats) is not bool:
+            raise InvalidSetting(f"repeats is {self.repeats!r}; expected true or false.")
         if self.candidates > 1 and self.temperature == 0:
             raise InvalidSetting(
                 f"{self.candidates} candidates at temperature 0 are all the same one: give a temperature above 0."

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
+from vlm_qsft.dialogue.self_loops import SelfLoops
 from vlm_qsft.dialogue.speaking import draw, q_values, speak
 from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
@@ -14,7 +15,11 @@ from vlm_qsft.policy.text_reader import ReaderState
 
 
 class PolicyTokens:
-    """Draws tokens from the policy; see `spoken.TokenSource`. Of several candidates each is drawn to its end first."""
+    """Draws tokens from the policy; see `spoken.TokenSource`.
+
+    Where it matters how a text ends, because of several candidates or of texts that are not repeated, it is drawn to
+    its end before the first token is told.
+    """
 
     def __init__(
         self, checkpoint: TextCheckpoint, settings: PolicySettings, *, longest: int, seed: int, explain: bool
@@ -38,6 +43,7 @@ class PolicyTokens:
         self._settings, self._longest = settings, longest
         self._renderer = checkpoint.text_format.renderer
         self._generator = torch.Generator().manual_seed(seed)
+        self._self_loops = SelfLoops()
         self._answer: Iterator[tuple[int, float]] | None = None
 
     def begin(self, prompt: Sequence[int]) -> None:
@@ -52,10 +58,18 @@ class PolicyTokens:
     def _answered(self, prompt: list[int]) -> Iterator[tuple[int, float]]:
         state = self._reader.begin(1)
         said = self._read(state, prompt)
-        if self._settings.candidates > 1:
+        if self._settings.candidates > 1 or not self._settings.repeats:
             (text,) = speak(
-                self._reader, state, said, self._settings, self._renderer, self._generator, longest=self._longest
+                self._reader,
+                state,
+                said,
+                self._settings,
+                self._renderer,
+                self._generator,
+                longest=self._longest,
+                barred=None if self._settings.repeats else [self._self_loops.entered(prompt)],
             )
+            self._self_loops.add(text.token_ids)
             yield from zip(text.token_ids, text.q_values, strict=True)
             return
         while True:
