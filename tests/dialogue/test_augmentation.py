@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from vlm_qsft.data.split import split_episodes
 from vlm_qsft.dialogue import Conversation, Message
 from vlm_qsft.dialogue.augmentation import with_copies
 from vlm_qsft.dialogue.recipes import recipe
-from vlm_qsft.dialogue.tasks import RECORDING, game_generator, language_task, play
+from vlm_qsft.dialogue.tasks import RECORDING, TUNING, game_generator, language_task, play
 from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
 from vlm_qsft.dialogue.tasks.lone_king import SYMMETRIES, position_from_fen, sign_of_check
 from vlm_qsft.dialogue.tasks.other_pasts import OtherPasts
 from vlm_qsft.dialogue.tasks.twenty_questions import oracle_table
-from vlm_qsft.dialogue.tasks.wordle import feedback, feedback_text, wordle_words
+from vlm_qsft.dialogue.tasks.wordle import SOLVED, SmallWordle, feedback, feedback_text, guess_text, wordle_words
 from vlm_qsft.errors import DatasetError, InvalidSetting
 from vlm_qsft.training.settings import TrainSettings
 
@@ -39,7 +40,7 @@ def test_a_solution_gets_other_pasts_out_of_games_with_the_same_solution(name: s
     for conversation in games[:60]:
         for _ in range(8):
             made = augmenter(conversation, generator)
-            if made is None:
+            if made is None or is_whole_game(made):
                 continue
             assert conversation.attributes["success"]
             *past, solution = turns(made)
@@ -71,12 +72,69 @@ def test_the_answers_of_twenty_questions_stay_true_of_the_object() -> None:
             assert heard.text == ("Yes.\n" if answer else "No.\n")
 
 
-def copies_of(name: str) -> list[Conversation]:
-    games, generator = [logged(name, number) for number in range(200)], np.random.default_rng(1)
+def copies_of(name: str, n_games: int = 200, *, each: int = 1) -> list[Conversation]:
+    games, generator = [logged(name, number) for number in range(n_games)], np.random.default_rng(1)
     augmenter = language_task(name).augmenter(games)
-    made = [copy for copy in (augmenter(conversation, generator) for conversation in games) if copy is not None]
+    made = [copy for copy in (augmenter(conversation, generator) for conversation in games * each) if copy is not None]
     assert len(made) > 50
     return made
+
+
+def is_whole_game(copy: Conversation) -> bool:
+    """All turns of a whole game are trained on; other copies have a past, which is not."""
+    return all(message.trained for message in copy.actions)
+
+
+def test_half_of_wordles_copies_are_whole_games_of_a_player_who_agrees_with_every_answer() -> None:
+    copies = copies_of("wordle-small", 1000)
+    games = [copy for copy in copies if is_whole_game(copy)]
+    assert len(games) / len(copies) == pytest.approx(0.5, abs=0.06)
+    assert len({game.messages for game in games}) > 0.7 * len(games)
+    for made in games:
+        said = [word_of(message) for message in made.actions]
+        assert made.terminated and len(set(said)) == len(said) <= 6
+        heard = [message.text for _, message in turns(made)]
+        for number, word in enumerate(said):
+            assert all(
+                feedback_text(feedback(earlier, word)) == answer
+                for earlier, answer in zip(said[:number], heard[:number], strict=True)
+            )
+        solved = heard[-1] == feedback_text(SOLVED)
+        assert made.attributes["success"] == solved
+        assert [message.reward for message in made.actions] == [-1.0] * (len(said) - solved) + [0.0] * solved
+
+
+def test_whole_games_return_nearly_what_their_player_returns() -> None:
+    """What is not known to agree is not said, and makes the solution likelier: for that it is said less often."""
+    returns = [copy.total_reward for copy in copies_of("wordle-small", 1000, each=5) if is_whole_game(copy)]
+    played: list[float] = []
+    for number in range(2000):
+        task, generator = SmallWordle(), game_generator("wordle-small", TUNING, number)
+        agreeing = partial(any_that_agrees, task, generator)
+        played.append(play(task, agreeing, generator).total_reward)
+    assert float(np.mean(returns)) == pytest.approx(float(np.mean(played)), abs=0.16)
+
+
+def any_that_agrees(task: SmallWordle, generator: np.random.Generator, _: Conversation) -> str:
+    words = task.words()
+    return guess_text(words[generator.choice(np.flatnonzero(task._consistent))])
+
+
+def test_a_whole_game_may_end_without_its_solution() -> None:
+    # Everything agrees with everything: nothing was answered but before these two solutions, and that alike.
+    logs = [
+        parted(*((f"{letter} {letter}", "- -") for letter in "abcdefgh"), ("y y", "+ +")),
+        parted(*((f"{letter} {letter}", "- -") for letter in "abcdefgh"), ("z z", "+ +")),
+        *(parted((f"{other} {other}", "- -"), (f"{letter} {letter}", "+ +"))
+          for letter in "abcdefgh" for other in "abcdefghyz" if other != letter),
+    ]  # fmt: skip
+    augmenter, generator = OtherPasts(logs, horizon=3, by_parts=True), np.random.default_rng(0)
+    games = [one for _ in range(400) if (one := augmenter(logs[0], generator)) and is_whole_game(one)]
+    lost = [one for one in games if one.actions[-1].text != "y y\n"]
+    assert 0.2 < len(lost) / len(games) < 0.9
+    for one in games:
+        assert one.attributes.get("success", True) == (one not in lost) and one.terminated
+        assert one.total_reward == (-3.0 if one in lost else 1.0 - len(one.actions))
 
 
 def word_of(said: Message) -> str:
@@ -227,7 +285,11 @@ def test_nothing_that_held_out_games_alone_say_comes_into_a_copy() -> None:
     copies, copied = everything[len(games) :], made_of[len(games) :].tolist()
     solved = {number for number in trained.tolist() if games[number].attributes["success"]}
     assert set(copied) <= solved and len(copies) == len(copied) > 3 * len(solved)
-    assert all(copy.actions[-1] == games[number].actions[-1] for copy, number in zip(copies, copied, strict=True))
+    assert all(
+        copy.actions[-1] == games[number].actions[-1]
+        for copy, number in zip(copies, copied, strict=True)
+        if copy.attributes["success"]
+    )
     assert {part for copy in copies for part in parts(copy)} <= known
 
 
