@@ -72,16 +72,17 @@ SINGLE_SETTINGS = (
     PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
 )
 
-# Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out.
-SFT_MOVES = tuple(PolicySettings("sft", temperature, 0.0, 8.0) for temperature in (1.0, 0.5, 0.25, 0.0))
+# Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out. A move
+# that was refused is not said again, and a board is read from all sides.
+_MOVE = PolicySettings("sft", 1.0, 0.0, 8.0, repeats=False, symmetries=True)
+SFT_MOVES = tuple(replace(_MOVE, temperature=temperature) for temperature in (1.0, 0.5, 0.25, 0.0))
 Q_MOVES = tuple(
-    PolicySettings("power", temperature, exponent, floor)
+    replace(_MOVE, extraction="power", temperature=temperature, inverse_temperature=exponent, support=16.0)
     for temperature in (1.0, 0.5, 0.0)
-    for exponent in (1.0, 1.5, 2.0)
-    for floor in (8.0, 16.0)
+    for exponent in (1.0, 1.5, 2.0, 3.0)
 )
 OF_MOVES = ("endgames-small", "endgames")
-"""Tasks that these are tried for beside the others, and where no method repeats a move that was refused."""
+"""Tasks that are played by these instead."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def rows_of(methods: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
         policy = method["policy"]
         how = f"{policy['extraction']} T {policy['temperature']:g} beta {policy['inverse_temperature']:g}"
         how += f" of {policy['candidates']}" if policy["candidates"] > 1 else ""
-        how += "" if policy["repeats"] else ", no repeats"
+        how += ", all symmetries" if policy["symmetries"] else ""
         scores = [round(method["score"], 1), round(method["mean_return"], 3), f"{low:.3f} to {high:.3f}"]
         rows.append([name, *scores, round(method["success_rate"], 3), round(method["mean_turns"], 1), how])
     return header, rows
@@ -258,16 +259,17 @@ def train(method: str, logs: Path, recipe: TextRecipe, share: float, work: Path,
 def label(settings: PolicySettings) -> str:
     """Return a setting as part of a file name."""
     numbers = (settings.temperature, settings.inverse_temperature, settings.support, settings.candidates)
-    return "-".join([settings.extraction, *(f"{number:g}" for number in numbers)]) + "-once" * (not settings.repeats)
+    named = ["once"] * (not settings.repeats) + ["all-sides"] * settings.symmetries
+    return "-".join([settings.extraction, *(f"{number:g}" for number in numbers), *named])
 
 
 def tried_by(method: str, task: str) -> tuple[PolicySettings, ...]:
     """Return the extractions among which a method's is chosen."""
-    tried, of_moves = (SFT_SETTINGS, SFT_MOVES) if method in SFT_WEIGHTS else (Q_SETTINGS, Q_MOVES)
-    tried += SINGLE_SETTINGS if method == "Q-SFT" else ()
-    if task not in OF_MOVES:
-        return tried
-    return tuple(replace(settings, repeats=False) for settings in (*tried, *of_moves))
+    if task in OF_MOVES:
+        return SFT_MOVES if method in SFT_WEIGHTS else Q_MOVES
+    if method in SFT_WEIGHTS:
+        return SFT_SETTINGS
+    return Q_SETTINGS + SINGLE_SETTINGS if method == "Q-SFT" else Q_SETTINGS
 
 
 def evaluated(

@@ -98,9 +98,10 @@ def test_an_extraction_without_its_network_is_refused() -> None:
         QLogitsProcessor(BEHAVIOR, None, settings("ratio"))
 
 
-def test_generate_knows_no_turn_before() -> None:
-    with pytest.raises(InvalidSetting, match="set repeats=True"):
-        QLogitsProcessor(BEHAVIOR, Q_MODEL, PolicySettings("ratio", repeats=False))
+@pytest.mark.parametrize("setting", [{"repeats": False}, {"symmetries": True}])
+def test_settings_of_games_are_not_those_of_generate(setting: dict[str, bool]) -> None:
+    with pytest.raises(InvalidSetting, match=f"{next(iter(setting))}=.* is a setting of games"):
+        QLogitsProcessor(BEHAVIOR, Q_MODEL, PolicySettings("ratio", **setting))
 
 
 def test_several_candidates_are_not_what_generate_draws() -> None:

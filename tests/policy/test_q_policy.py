@@ -198,9 +198,10 @@ def test_an_extraction_that_needs_a_missing_network_is_refused_with_what_works(
         QPolicy(checkpoint(**networks), PolicySettings(extraction), "cpu")
 
 
-def test_settings_of_texts_are_not_a_robots(checkpoint) -> None:
-    with pytest.raises(InvalidSetting, match="repeats=False is for texts alone"):
-        QPolicy(checkpoint(), PolicySettings("ratio", repeats=False), "cpu")
+@pytest.mark.parametrize("setting", [{"repeats": False}, {"symmetries": True}])
+def test_settings_of_games_are_not_a_robots(checkpoint, setting) -> None:
+    with pytest.raises(InvalidSetting, match=f"{next(iter(setting))}=.* is a setting of text games"):
+        QPolicy(checkpoint(), PolicySettings("ratio", **setting), "cpu")
 
 
 def test_acting_before_reset_is_refused(checkpoint, observe):

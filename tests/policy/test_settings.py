@@ -36,6 +36,7 @@ def test_an_unknown_extraction_lists_the_extractions():
         {"candidates": True},
         {"candidates": 2000},
         {"repeats": 1},
+        {"symmetries": 0},
         {"candidates": 2, "temperature": 0.0},
     ],
 )

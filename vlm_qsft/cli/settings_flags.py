@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vlm_qsft.cli.arguments import CommandParser, one_of
 
-POLICY_FLAGS = ("extraction", "temperature", "inverse_temperature", "support", "candidates", "repeats")
+POLICY_FLAGS = (
+    "extraction", "temperature", "inverse_temperature", "support", "candidates", "repeats", "symmetries",
+)  # fmt: skip
 """What of the policy settings is chosen where a policy is used."""
 
 

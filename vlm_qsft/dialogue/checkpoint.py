@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from vlm_qsft.dialogue.symmetric_reader import SymmetricReader
 from vlm_qsft.dialogue.text_format import FORMAT_NAME, TextFormat
 from vlm_qsft.errors import CheckpointError
 from vlm_qsft.model.manifest import read_manifest
@@ -44,9 +45,11 @@ class TextCheckpoint:
         """Return what reads conversations with the networks that the settings need.
 
         Raises:
-            InvalidSetting: one of them is not there.
+            InvalidSetting: one of them is not there, or the game has not the symmetries that are asked for.
         """
         is_critic = self.metadata.get("train", {}).get("method", "qsft") in CRITICS
+        if settings.symmetries:
+            return SymmetricReader(self.behavior, self.q_model, settings, self.text_format, is_critic=is_critic)
         return TextReader(self.behavior, self.q_model, settings, is_critic=is_critic)
 
 

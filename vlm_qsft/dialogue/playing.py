@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vlm_qsft.dialogue.conversation import Message
 from vlm_qsft.dialogue.self_loops import SelfLoops
@@ -16,7 +15,7 @@ from vlm_qsft.dialogue.tasks import LanguageTask, game_generator, language_task
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.policy.text_reader import ReaderState, TextReader
+from vlm_qsft.policy.text_reader import ReaderState, TextReader, padded
 
 LONGEST_ACTION = 64
 """Tokens of the longest action text: far more than any task's."""
@@ -87,7 +86,7 @@ def play_games(
             state, said = _begin(reader, chunks)
         else:
             after_last = [(game.seen[-1], *chunk) for game, chunk in zip(playing, chunks, strict=True)]
-            said = reader.read(state, *_padded(after_last))
+            said = reader.read(state, *padded(after_last))
         for game, chunk in zip(playing, chunks, strict=True):
             game.seen.extend(chunk)
         barred = None if settings.repeats else [game.self_loops.entered(game.seen) for game in playing]
@@ -131,16 +130,7 @@ def _begin(reader: TextReader, chunks: Sequence[tuple[int, ...]]) -> tuple[Reade
     """Read the beginnings of contexts, each distinct one once."""
     distinct = {chunk: number for number, chunk in enumerate(dict.fromkeys(chunks))}
     state = reader.begin(len(distinct))
-    said = reader.read(state, *_padded(list(distinct)))
+    said = reader.read(state, *padded(list(distinct)))
     rows = torch.tensor([distinct[chunk] for chunk in chunks], device=reader.device)
     state.select(rows)
     return state, said.of(rows)
-
-
-def _padded(chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    token_ids = torch.zeros(len(chunks), max(map(len, chunks)), dtype=torch.int64)
-    is_token = torch.zeros_like(token_ids, dtype=torch.bool)
-    for row, chunk in enumerate(chunks):
-        token_ids[row, : len(chunk)] = torch.tensor(chunk)
-        is_token[row, : len(chunk)] = True
-    return token_ids, is_token

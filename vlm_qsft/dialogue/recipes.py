@@ -52,14 +52,13 @@ def _phase(steps: int, batch_size: int, learning_rate: float, **others: object) 
 _MAZE_Q = {
     "gamma": 0.97, "backup": "nstep", "n_step": 1, "target_update_rate": 0.3, "priority_share": 0.0,
 }  # fmt: skip
+# One move ahead: whatever this one was worth, what follows it in the logs is mostly chosen at random, and may lose it.
+_ONE_AHEAD = {"backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0}
 # Mostly the probability of being the word: what agrees with the feedback and what does not then differ by a factor.
-_WORDLE_Q = {"gamma": 0.4, "backup": "monte_carlo", "priority_share": 0.0}
+_WORDLE_Q = {"gamma": 0.4, **_ONE_AHEAD}
 _WORDLE_STEP = {"optimizer": "muon", "weight_decay": 1.0}
 _WORDLE_MODEL = TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0)
-# One move ahead: a third of the moves that follow are any, and may lose whatever this one was worth.
-_ENDGAME_Q = {
-    "gamma": 0.95, "backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "priority_share": 0.0,
-}  # fmt: skip
+_ENDGAME_Q = {"gamma": 0.95, **_ONE_AHEAD}
 _ENDGAME_STEP = {"optimizer": "muon", "weight_decay": 0.3}
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
@@ -94,23 +93,23 @@ RECIPES = MappingProxyType(
             model=_WORDLE_MODEL,
             behavior=_phase(1500, 256, 1e-2, **_WORDLE_STEP),
             q=_phase(4000, 256, 1e-2, **_WORDLE_Q, **_WORDLE_STEP),
-            policy=PolicySettings("power", temperature=0.0, inverse_temperature=1.5, support=0.3),
-            augmented_copies=8,
+            policy=PolicySettings("power", temperature=0.0, inverse_temperature=1.0, support=0.3),
+            augmented_copies=16,
         ),
         "endgames-small": TextRecipe(
             episodes=4000,
             model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
             behavior=_phase(6000, 256, 1e-2, **_ENDGAME_STEP),
             q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
-            policy=PolicySettings("power", temperature=1.0, inverse_temperature=2.0, support=8.0),
+            policy=PolicySettings("power", 1.0, 3.0, 16.0, repeats=False, symmetries=True),
             augmented_copies=7,
         ),
         "endgames": TextRecipe(
             episodes=10000,
             model=TextModelSettings(width=128, layers=3, head_width=16, learned_positions=256),
             behavior=_phase(4000, 512, 1e-2, **_ENDGAME_STEP),
-            q=_phase(2000, 512, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
-            policy=PolicySettings("power", temperature=1.0, inverse_temperature=1.0, support=8.0),
+            q=_phase(4000, 512, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
+            policy=PolicySettings("power", 0.0, 1.5, 16.0, repeats=False, symmetries=True),
             augmented_copies=7,
         ),
     }

@@ -64,8 +64,8 @@ class Decider:
         """See `QPolicy`.
 
         Raises:
-            InvalidSetting: the extraction needs a network that the checkpoint lacks, it holds a critic, or the settings
-                are for texts alone.
+            InvalidSetting: the extraction needs a network that the checkpoint lacks, it holds a critic, or a setting
+                is one of text games.
         """
         self.settings = settings
         self.checkpoint = checkpoint
@@ -74,8 +74,8 @@ class Decider:
             raise InvalidSetting(
                 f"{checkpoint.folder} holds a critic ({method}), a rival on text; robots decide by p_theta."
             )
-        if not settings.repeats:
-            raise InvalidSetting("A robot is never twice in the same state: repeats=False is for texts alone.")
+        if settings.of_games is not None:
+            raise InvalidSetting(f"{settings.of_games} is a setting of text games; a robot has no use for it.")
         self._device = torch.device(device)
         behavior, q_model = (_on(scorer, self._device) for scorer in (checkpoint.behavior, checkpoint.q_model))
         for name, is_needed, scorer in (

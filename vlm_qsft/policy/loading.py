@@ -48,6 +48,8 @@ def describe(settings: PolicySettings) -> str:
         text += f", likeliest of {settings.candidates} candidates"
     if not settings.repeats:
         text += ", no repeats"
+    if settings.symmetries:
+        text += ", all symmetries"
     return text
 
 

@@ -48,7 +48,7 @@ class QLogitsProcessor(LogitsProcessor):
 
         Raises:
             InvalidSetting: the extraction needs a network that is not there, or the settings ask for several
-                candidates.
+                candidates, or for what only games have.
         """
         generating = behavior if settings.needs_behavior else q_model
         if generating is None or (settings.needs_q_model and q_model is None):
@@ -58,8 +58,8 @@ class QLogitsProcessor(LogitsProcessor):
                 f"generate draws one answer per row, not {settings.candidates} candidates: set candidates=1, and use "
                 "its own num_return_sequences or num_beams."
             )
-        if not settings.repeats:
-            raise InvalidSetting("generate knows one answer, not what was said before it: set repeats=True.")
+        if settings.of_games is not None:
+            raise InvalidSetting(f"{settings.of_games} is a setting of games; generate knows one prompt and no game.")
         self._settings = settings
         self._beside = q_model if settings.needs_behavior and settings.needs_q_model else None
         self._prompt_mask = None if attention_mask is None else attention_mask.bool()

@@ -37,6 +37,8 @@ class PolicySettings:
             `vlm_qsft.policy.candidates`. 1 takes what is drawn.
         repeats: whether an action text that led from a state back to the same state may be said there again. Where what
             is refused changes nothing, as an illegal move, a greedy policy otherwise says it for ever. Text alone.
+        symmetries: whether a state is read in every way in which its game can be seen, as a chess board from all sides,
+            and the means of all log-probabilities count. Text alone.
     """
 
     extraction: ExtractionChoice = "ratio"
@@ -45,6 +47,7 @@ class PolicySettings:
     support: float = 0.3
     candidates: int = 1
     repeats: bool = True
+    symmetries: bool = False
 
     def __post_init__(self) -> None:
         """Raises UnknownName, InvalidSetting: no such extraction, or a number outside its range."""
@@ -58,8 +61,9 @@ class PolicySettings:
             raise InvalidSetting(
                 f"candidates is {self.candidates!r}; expected a whole number from 1 to {MOST_CANDIDATES}."
             )
-        if type(self.repeats) is not bool:
-            raise InvalidSetting(f"repeats is {self.repeats!r}; expected true or false.")
+        for name in ("repeats", "symmetries"):
+            if type(getattr(self, name)) is not bool:
+                raise InvalidSetting(f"{name} is {getattr(self, name)!r}; expected true or false.")
         if self.candidates > 1 and self.temperature == 0:
             raise InvalidSetting(
                 f"{self.candidates} candidates at temperature 0 are all the same one: give a temperature above 0."
@@ -74,6 +78,11 @@ class PolicySettings:
     def needs_q_model(self) -> bool:
         """Tell whether p_theta decides with it."""
         return self.extraction != "sft"
+
+    @property
+    def of_games(self) -> str | None:
+        """Return a setting of text games, which neither robots nor `generate` know; None where there is none."""
+        return "repeats=False" if not self.repeats else "symmetries=True" if self.symmetries else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values, the content of policy.json."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,3 +90,13 @@ class TextReader:
             else:
                 log_p = split_dummy(logits)
         return TokenLogProbs(log_p, log_pi)
+
+
+def padded(chunks: Sequence[Sequence[int]]) -> tuple[Int64[Tensor, "batch token"], Bool[Tensor, "batch token"]]:
+    """Return token ids of different lengths as one batch, and which of them are tokens: what `read` takes."""
+    token_ids = torch.zeros(len(chunks), max(map(len, chunks)), dtype=torch.int64)
+    is_token = torch.zeros_like(token_ids, dtype=torch.bool)
+    for row, chunk in enumerate(chunks):
+        token_ids[row, : len(chunk)] = torch.tensor(chunk)
+        is_token[row, : len(chunk)] = True
+    return token_ids, is_token

@@ -18,8 +18,8 @@ from vlm_qsft.report.missing import Missing
 Outcome = Literal["success", "wrong_object"]
 """What can be counted of an episode."""
 
-_ORDER = ("extraction", "temperature", "inverse_temperature", "support", "candidates", "repeats")
-_OFF_AT = {"inverse_temperature": 0, "support": 0, "candidates": 1, "repeats": True}
+_ORDER = ("extraction", "temperature", "inverse_temperature", "support", "candidates", "repeats", "symmetries")
+_OFF_AT = {"inverse_temperature": 0, "support": 0, "candidates": 1, "repeats": True, "symmetries": False}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -38,7 +39,7 @@ class PolicyTokens:
         """
         checkpoint.reader(settings)  # what the settings lack is an error of theirs
         asks_both = explain and checkpoint.behavior is not None and checkpoint.q_model is not None
-        reader_settings = PolicySettings("ratio") if asks_both else settings
+        reader_settings = replace(settings, extraction="ratio") if asks_both else settings
         self._reader = checkpoint.reader(reader_settings)
         self._settings, self._longest = settings, longest
         self._renderer = checkpoint.text_format.renderer

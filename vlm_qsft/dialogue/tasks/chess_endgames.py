@@ -13,17 +13,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from vlm_qsft.dialogue.conversation import Conversation
 from vlm_qsft.dialogue.reward_scale import RewardScale
-from vlm_qsft.dialogue.tasks.language_task import Augmenter, LanguageTask, LogStatistics, ScoreScale, StepResult
+from vlm_qsft.dialogue.tasks.language_task import (
+    Augmenter,
+    LanguageTask,
+    LogStatistics,
+    ScoreScale,
+    StepResult,
+    Symmetry,
+)
 from vlm_qsft.dialogue.tasks.lone_king import (
     FILES,
     SYMMETRIES,
     Position,
+    mapped_name,
     position_from_fen,
     random_position,
     room_of_black,
@@ -126,6 +135,14 @@ class ChessEndgames(LanguageTask):
         return RewardScale(0.0, 1.0)
 
     @classmethod
+    def symmetries(cls) -> Sequence[Symmetry]:
+        """Return the reflections and rotations of the board, in the order of `SYMMETRIES`."""
+        return tuple(
+            Symmetry(partial(_mapped_board, symmetry=number), partial(_mapped_text, symmetry=number))
+            for number in range(len(SYMMETRIES))
+        )
+
+    @classmethod
     def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:
         """Reflect or rotate the board of a whole game; see `Position.mapped`."""
         return cls._mapped
@@ -163,6 +180,15 @@ class SmallEndgames(ChessEndgames):
     logs = LogStatistics(mean_return=0.34, success_rate=0.34, mean_turns=14.6)
     logs_source = "ours"
     scores = ScoreScale(minimum=-1.0, data_average=0.34, maximum=1.0)
+
+
+def _mapped_board(text: str, symmetry: int) -> str:
+    return spaced(position_from_fen(text.removesuffix("\n")[::2]).mapped(symmetry).fen())
+
+
+def _mapped_text(text: str, symmetry: int) -> str | None:
+    name = mapped_name(text.removesuffix("\n")[::2], symmetry)
+    return spaced(name) if name is not None and re.fullmatch(_MOVE, text) else None
 
 
 def _mapped_move(position: Position | None, name: str, symmetry: int) -> str:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,18 @@ RECORDING, TUNING, EVALUATION = 0, 1, 2
 
 Augmenter = Callable[[Conversation, np.random.Generator], Conversation | None]
 """Makes a further conversation of one, or None where there is none; raises DatasetError where it is not of the task."""
+
+
+class Symmetry(NamedTuple):
+    """A way in which a game can be seen, as a board from another side.
+
+    Attributes:
+        observed: what would be observed there, of what is observed.
+        said: what would be said there, of an action text; None where it is no text of the game.
+    """
+
+    observed: Callable[[str], str]
+    said: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,11 @@ class LanguageTask(ABC):
             piece: the token's text; two of different texts differ in their parts.
         """
         return pieces_of(piece)
+
+    @classmethod
+    def symmetries(cls) -> Sequence[Symmetry]:
+        """Return all ways in which a game can be seen, the first of them as it is."""
+        return (Symmetry(observed=lambda text: text, said=lambda text: text),)
 
     @classmethod
     def augmenter(cls, conversations: Sequence[Conversation]) -> Augmenter:

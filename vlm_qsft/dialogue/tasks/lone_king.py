@@ -7,6 +7,7 @@ Squares are numbered from a1 = 0 along the ranks to h8 = 63.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -48,6 +49,29 @@ SYMMETRIES = tuple(tuple(_mapped(square, symmetry) for square in range(64)) for 
 def square_name(square: int) -> str:
     """Return `e4`."""
     return f"{FILES[square % 8]}{square // 8 + 1}"
+
+
+def mapped_name(name: str, symmetry: int) -> str | None:
+    """Return the name of a move on the board reflected or rotated, legal or not; None where it is the name of none.
+
+    What tells two rooks apart is mapped too, a file or a rank, also where SAN would take the other of the two.
+
+    Args:
+        name: in SAN, with the sign of check or without.
+        symmetry: index in `SYMMETRIES`.
+    """
+    found = re.fullmatch(r"([KQR])([a-h]?)([1-8]?)([a-h])([1-8])([+#]?)", name)
+    if found is None or (found[2] and found[3]):
+        return None
+    kind, file, rank, to_file, to_rank, sign = found.groups()
+    left = _mapped_name(file or FILES[0], rank or "1", symmetry)
+    is_file = bool(file) != bool(symmetry & 4)  # the latter change files and ranks
+    told = "" if not (file or rank) else left[0] if is_file else left[1]
+    return kind + told + _mapped_name(to_file, to_rank, symmetry) + sign
+
+
+def _mapped_name(file: str, rank: str, symmetry: int) -> str:
+    return square_name(SYMMETRIES[symmetry][FILES.index(file) + 8 * (int(rank) - 1)])
 
 
 class Move(NamedTuple):
