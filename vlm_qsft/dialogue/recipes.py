@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found best; `endgames` is far from done.
+    """What was found best; `endgames` lacks steps.
 
     Attributes:
         episodes: logged games.
