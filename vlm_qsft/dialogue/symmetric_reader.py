@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from vlm_qsft.dialogue.tasks import language_task
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.model.text_scorer import TextScorer
-from vlm_qsft.policy.next_token import TokenLogProbs
+from vlm_qsft.policy.next_token import NOT_SAID, TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState, TextReader, padded
-
-NOT_SAID = -1
-"""Stands for a token that is not said in a view."""
 
 
 @dataclass
@@ -93,17 +90,4 @@ class SymmetricReader(TextReader):
             for tokens, there in zip(token_ids, is_token, strict=True)
             for symmetry in self._symmetries
         ]
-        log_p, log_pi = super().read(state, *padded(views))
-        return TokenLogProbs(*(part if part is None else self._means(part) for part in (log_p, log_pi)))
-
-    def _means(self, of_views: Float32[Tensor, "views bins"]) -> Float32[Tensor, "batch bins"]:
-        """Return the means over the views of each state; a last column of the dummy token is one of the tokens."""
-        said = self._said.to(of_views.device)
-        n_views, n_tokens = said.shape
-        others = torch.arange(n_tokens, of_views.shape[-1], device=said.device).expand(n_views, -1)
-        said = torch.cat([said, others], 1)
-        is_said = said != NOT_SAID
-        by_state = of_views.view(-1, n_views, of_views.shape[-1])
-        aligned = by_state.gather(2, said.clamp(min=0).expand(len(by_state), -1, -1))
-        sums = torch.where(is_said, aligned, 0.0).sum(1)
-        return (sums / is_said.sum(0)).log_softmax(-1)
+        return super().read(state, *padded(views)).mean_of_views(self._said)

@@ -13,6 +13,9 @@ from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.qsft import EXTRACTIONS, sft
 
+NOT_SAID = -1
+"""Stands for a token that is not said in a view of a state."""
+
 
 class TokenLogProbs(NamedTuple):
     """What the networks say about one token; None where a network is not asked."""
@@ -27,6 +30,25 @@ class TokenLogProbs(NamedTuple):
     def without(self, rows: Sequence[int], tokens: Sequence[int]) -> TokenLogProbs:
         """Return the same but for one token in each of these rows, which becomes impossible to both networks."""
         return TokenLogProbs(*(part if part is None else _without(part, rows, tokens) for part in self))
+
+    def mean_of_views(self, said: Int64[Tensor, "view token"]) -> TokenLogProbs:
+        """Return the normalised means over the views of each state, whose rows stand beside each other.
+
+        Args:
+            said: the token that is said in a view for each token of the state, or `NOT_SAID`: of such a token the other
+                views alone count. The first view says every token; the dummy is the same in all.
+        """
+        return TokenLogProbs(*(part if part is None else _mean_of_views(part, said) for part in self))
+
+
+def _mean_of_views(part: Float32[Tensor, "views bins"], said: Int64[Tensor, "view token"]) -> Tensor:
+    n_views, n_tokens = said.shape
+    dummy = torch.arange(n_tokens, part.shape[-1]).expand(n_views, -1)
+    column = torch.cat([said, dummy], 1).to(part.device)
+    is_said = column != NOT_SAID
+    by_state = part.view(-1, n_views, part.shape[-1])
+    aligned = by_state.gather(2, column.clamp(min=0).expand(len(by_state), -1, -1))
+    return (torch.where(is_said, aligned, 0.0).sum(1) / is_said.sum(0)).log_softmax(-1)
 
 
 def _without(part: Tensor, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
