@@ -17,6 +17,10 @@ from rclpy.executors import SingleThreadedExecutor
 from running_node import PATIENCE_S, RunningNode
 from simulator_rig import CONFIG
 
+ATTEMPTS = 3
+"""The robot of these tests always sends its joints. Where none arrive, DDS has joined the two processes in one direction
+only, for as long as the doctor's process lives: in one of some twenty, on two cores."""
+
 pytestmark = [pytest.mark.usefixtures("ros"), pytest.mark.timeout(600)]
 
 
@@ -44,7 +48,11 @@ def doctor(*words: str, parameters: Path = CONFIG / "simulator.yaml") -> subproc
     # Longer than the default: on a machine that tests keep busy, DDS may take seconds to join two processes.
     listening = ["--parameters", str(parameters), "--seconds", "15"]
     program = [sys.executable, "-m", "vlm_qsft.cli.main", "ros", "doctor", *listening]
-    return subprocess.run([*program, *words], capture_output=True, text=True, timeout=PATIENCE_S)
+    for _ in range(ATTEMPTS):
+        told = subprocess.run([*program, *words], capture_output=True, text=True, timeout=PATIENCE_S)
+        if "/joint_states                       sim_robot publishes it and nothing arrived" not in told.stdout:
+            break
+    return told
 
 
 def test_a_robot_that_fits_is_told_so(robot: RunningNode) -> None:
