@@ -107,8 +107,8 @@ RECIPES = MappingProxyType(
         "endgames": TextRecipe(
             episodes=10000,
             model=TextModelSettings(width=128, layers=3, head_width=16, learned_positions=256),
-            behavior=_phase(4000, 512, 1e-2, **_ENDGAME_STEP),
-            q=_phase(4000, 512, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
+            behavior=_phase(8000, 512, 1e-2, **_ENDGAME_STEP),
+            q=_phase(6000, 512, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
             policy=PolicySettings("power", 0.0, 1.5, 16.0, repeats=False, symmetries=True),
             augmented_copies=7,
         ),
