@@ -13,7 +13,7 @@ from vlm_qsft.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """What was found best; `endgames` lacks steps.
+    """What was found best; README.md says what `endgames` lacks.
 
     Attributes:
         episodes: logged games.
