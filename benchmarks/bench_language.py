@@ -114,7 +114,7 @@ TUNING_SHARE = {
 
 SCALES = {
     "full": Scale(1.0, dict.fromkeys(GAMES, 1.0), 1.0),
-    # Wordle is the same game with fewer words. Endgames have no smaller version: legal moves alone take hours to learn.
+    # Wordle is the same game with fewer words. Endgames have none: with a third of the steps legal moves decide.
     "reduced": Scale(0.5, {"maze": 0.5, "maze-partly-observed": 0.5, "wordle-small": 1.0}, 0.5),
 }
 
