@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, get_args
@@ -19,10 +20,10 @@ from vlm_qsft.dialogue.phases import train_text_behavior
 from vlm_qsft.dialogue.playing import GameResult, play_games
 from vlm_qsft.dialogue.recording import DialogueRecordingSettings, record_dialogue
 from vlm_qsft.dialogue.rendering import prompt_tokens
-from vlm_qsft.dialogue.self_loops import SelfLoops
+from vlm_qsft.dialogue.repeats import Barred, SaidBefore
 from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import EVALUATION, TUNING, game_generator, language_task, play
-from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames
+from vlm_qsft.dialogue.tasks.chess_endgames import ChessEndgames, spaced
 from vlm_qsft.dialogue.tasks.language_task import StepResult
 from vlm_qsft.dialogue.text_format import TextFormat
 from vlm_qsft.errors import DatasetError, InvalidSetting
@@ -299,7 +300,7 @@ def test_what_changed_nothing_is_not_said_again_without_repeats(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("candidates", [1, 3])
-def test_a_chat_says_nothing_again_while_its_prompt_is_the_same(policy: TextCheckpoint, candidates: int) -> None:
+def test_a_chat_says_nothing_again_where_its_prompt_was_the_same(policy: TextCheckpoint, candidates: int) -> None:
     settings = PolicySettings("power", 0.01, 1.0, 0.0, candidates, repeats=False)
     source = PolicyTokens(policy, settings, longest=1, seed=5, explain=True)
 
@@ -310,17 +311,81 @@ def test_a_chat_says_nothing_again_while_its_prompt_is_the_same(policy: TextChec
     first = [said([1, 2, 3]) for _ in range(4)]
     assert len(set(first)) == 4
     said([1, 2])
+    assert said([1, 2, 3]) not in first
+    source.forget()
     assert said([1, 2, 3]) == first[0]
 
 
-def test_a_state_is_entered_anew_after_any_other() -> None:
-    loops = SelfLoops()
-    assert loops.entered([1, 2]) == set()
-    loops.add([5])
-    loops.add([6, 7])
-    assert loops.entered([1, 2]) == {(5,), (6, 7)}
-    assert loops.entered([1, 2, 6]) == set()
-    assert loops.entered([1, 2]) == set()
+def test_what_led_back_at_once_is_refused_and_what_came_back_later_was_tried() -> None:
+    said = SaidBefore()
+    assert said.entered("here") == Barred()
+    said.add([5])
+    assert said.entered("here") == Barred(refused=frozenset({(5,)}))
+    said.add([6, 7])
+    assert said.entered("there") == Barred()
+    said.add([5])
+    assert said.entered("here") == Barred(frozenset({(5,)}), frozenset({(6, 7)}))
+    said.add([6, 7])
+    assert said.entered("here") == Barred(refused=frozenset({(5,), (6, 7)}))
+
+
+def test_in_a_position_that_comes_back_another_move_is_made_whatever_the_counters_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = checkpoint("endgames")
+    made = replace(made, text_format=replace(made.text_format, context_turns=1))
+    boards = ["8/8/8/3k4/8/8/8/K6R", "8/8/8/4k3/8/8/8/K6R"]
+    said: tuple[list[str], list[str]] = ([], [])
+
+    def to_and_fro(task: ChessEndgames, action: str) -> StepResult:
+        turn = len(said[0]) + len(said[1])
+        if turn:
+            said[turn % 2].append(action)  # the first is said in the position that the game draws
+        else:
+            said[0].append("")
+        observation = spaced(f"{boards[(turn + 1) % 2]} w - - {turn} {turn // 2}")
+        return StepResult(observation, 0.0, truncated=turn == 9)
+
+    def play_with(settings: PolicySettings) -> tuple[list[str], list[str]]:
+        for texts in said:
+            texts.clear()
+        reader = made.reader(settings)
+        play_games(reader, settings, made.text_format, [0], purpose=TUNING, seed=0, longest_action=LONGEST)
+        return said[0][1:], said[1][:]
+
+    monkeypatch.setattr(ChessEndgames, "step", to_and_fro)
+    assert [len(texts) for texts in play_with(replace(GREEDY, repeats=False))] == [4, 5]
+    assert all(len(set(texts)) == len(texts) for texts in said)
+
+
+@pytest.mark.parametrize("extraction", get_args(ExtractionChoice))
+def test_what_was_tried_is_said_again_where_nothing_else_is_in_the_support(extraction: ExtractionChoice) -> None:
+    settings = PolicySettings(extraction, 0.0, 1.0, support=1.0)
+    likely = torch.tensor([[0.9, 0.06, 0.02, 0.02], [0.5, 0.44, 0.03, 0.03]]).log()
+    said = TokenLogProbs(torch.cat([likely + math.log(0.5), torch.full((2, 1), 0.5).log()], 1), likely)
+
+    made = checkpoint("maze")
+    reader = made.reader(settings)
+
+    def drawn(barred: Barred) -> list[int]:
+        texts = speak(
+            reader,
+            reader.begin(2),
+            said,
+            settings,
+            made.text_format.renderer,
+            torch.Generator(),
+            longest=1,
+            barred=[barred] * 2,
+        )
+        return [token for text in texts for token in text.token_ids]
+
+    assert drawn(Barred()) == [0, 0]
+    assert drawn(Barred(tried=frozenset({(0,)}))) == [0, 1]
+    assert drawn(Barred(tried=frozenset({(0,), (1,)}))) == [0, 0]
+    assert drawn(Barred(refused=frozenset({(0,)}))) == [1, 1]
+    assert drawn(Barred(frozenset({(0,)}), frozenset({(1,)}))) == [1, 1]
+    assert drawn(Barred(tried=frozenset({(3, 0)}))) == [0, 0]  # begins with another token
 
 
 @pytest.mark.parametrize("extraction", get_args(ExtractionChoice))
@@ -333,7 +398,7 @@ def test_a_barred_token_is_impossible_and_the_others_keep_their_odds(
     said = TokenLogProbs(torch.randn(2, 5, generator=generator).log_softmax(-1), torch.randn(2, 4).log_softmax(-1))
     before = next_distribution(said, settings)
     likeliest = int(before[1].argmax())
-    barred = next_distribution(said.without([1], [likeliest]), settings)
+    barred = next_distribution(said.without([(1, likeliest)]), settings)
     assert barred[1, likeliest] == -torch.inf
     torch.testing.assert_close(barred[0], before[0])
     torch.testing.assert_close(barred.exp().sum(-1), torch.ones(2))

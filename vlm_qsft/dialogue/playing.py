@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vlm_qsft.dialogue.conversation import Message
-from vlm_qsft.dialogue.self_loops import SelfLoops
+from vlm_qsft.dialogue.repeats import SaidBefore
 from vlm_qsft.dialogue.speaking import speak
 from vlm_qsft.dialogue.tasks import LanguageTask, game_generator, language_task
 from vlm_qsft.dialogue.text_format import TextFormat
@@ -44,7 +44,7 @@ class _Game:
     task: LanguageTask
     observations: list[str]
     seen: list[int] = field(default_factory=list)
-    self_loops: SelfLoops = field(default_factory=SelfLoops)
+    said_before: SaidBefore = field(default_factory=SaidBefore)
     total_reward: float = 0.0
     turns: int = 0
 
@@ -89,7 +89,9 @@ def play_games(
             said = reader.read(state, *padded(after_last))
         for game, chunk in zip(playing, chunks, strict=True):
             game.seen.extend(chunk)
-        barred = None if settings.repeats else [game.self_loops.entered(game.seen) for game in playing]
+        barred = None
+        if not settings.repeats:
+            barred = [game.said_before.entered(text_format.state_of(game.seen)) for game in playing]
         texts = speak(
             reader, state, said, settings, text_format.renderer, sampler, longest=longest_action, barred=barred
         )
@@ -97,7 +99,7 @@ def play_games(
         for row, (game, text) in enumerate(zip(playing, texts, strict=True)):
             result = game.task.step(text_format.renderer.text_of(text.token_ids))
             game.seen.extend(text.token_ids)
-            game.self_loops.add(text.token_ids)
+            game.said_before.add(text.token_ids)
             game.observations.append(result.observation)
             game.total_reward += result.reward
             game.turns += 1

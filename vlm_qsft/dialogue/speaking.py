@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,8 +10,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.dialogue.rendering import Renderer
+from vlm_qsft.dialogue.repeats import Barred, TokenIds
 from vlm_qsft.policy.candidates import Candidates
-from vlm_qsft.policy.next_token import TokenLogProbs, next_distribution
+from vlm_qsft.policy.next_token import TokenLogProbs, competing, next_distribution
 from vlm_qsft.policy.settings import PolicySettings
 from vlm_qsft.policy.text_reader import ReaderState, TextReader
 from vlm_qsft.qsft import log_likelihood_ratio
@@ -39,7 +40,7 @@ def speak(
     generator: torch.Generator,
     *,
     longest: int,
-    barred: Sequence[Collection[tuple[int, ...]]] | None = None,
+    barred: Sequence[Barred] | None = None,
 ) -> list[ActionText]:
     """Draw one action text per conversation. Afterwards `state` has read all of it but its last token.
 
@@ -47,7 +48,7 @@ def speak(
         said: about the first token.
         generator: of every draw, on the CPU.
         longest: tokens after which a text stops as it is.
-        barred: of each conversation, the texts that are not drawn; None bars none.
+        barred: of each conversation, what was said in its state before; None lets everything be said.
 
     Raises:
         NotFinite: a network says NaN.
@@ -61,7 +62,7 @@ def speak(
     speaking = torch.ones(len(texts), dtype=torch.bool)
     while True:
         if barred is not None:
-            said = _without_ends(said, texts, barred, settings.candidates)
+            said = _without_ends(said, texts, barred, settings)
         drawn = draw(said, settings, generator)
         if candidates is not None:
             candidates.add(said, drawn[:, 0], speaking)
@@ -82,19 +83,32 @@ def speak(
 
 
 def _without_ends(
-    said: TokenLogProbs,
-    texts: Sequence[ActionText],
-    barred: Sequence[Collection[tuple[int, ...]]],
-    candidates: int,
+    said: TokenLogProbs, texts: Sequence[ActionText], barred: Sequence[Barred], settings: PolicySettings
 ) -> TokenLogProbs:
-    """Return what is said without the last token of each barred text that has been drawn up to it."""
-    ends = [
+    """Return what is said without the last token of each barred text that has been drawn up to it.
+
+    Where that leaves a conversation nothing in the support, what was merely tried may be said again.
+    """
+    refused = _ends(texts, (barred[row // settings.candidates].refused for row in range(len(texts))))
+    said = said.without(refused) if refused else said
+    tried = _ends(texts, (barred[row // settings.candidates].tried for row in range(len(texts))))
+    if not tried:
+        return said
+    left = competing(said, settings)
+    left[tuple(zip(*tried, strict=True))] = False
+    has_others = left.any(-1).tolist()
+    tried = [(row, end) for row, end in tried if has_others[row]]
+    return said.without(tried) if tried else said
+
+
+def _ends(texts: Sequence[ActionText], barred: Iterable[Iterable[TokenIds]]) -> list[tuple[int, int]]:
+    """Return the rows and last tokens of barred texts that have been drawn up to these."""
+    return [
         (row, end)
-        for row, text in enumerate(texts)
-        for *begun, end in barred[row // candidates]
+        for row, (text, of_row) in enumerate(zip(texts, barred, strict=True))
+        for *begun, end in of_row
         if begun == text.token_ids
     ]
-    return said.without(*zip(*ends, strict=True)) if ends else said
 
 
 def draw(said: TokenLogProbs, settings: PolicySettings, generator: torch.Generator) -> Int64[Tensor, "batch 1"]:

@@ -17,8 +17,10 @@ from vlm_qsft.training.q_columns import QColumns
 from vlm_qsft.training.sampler import BatchRequest
 from vlm_qsft.training.token_dataset import TokenDataset
 
-ROW_LENGTH = 128
-"""Places of a packed row, unless a context is longer: attention costs the square of it, padding the rest."""
+ROW_LENGTH = 32
+"""Places of a packed row, unless a context is longer: attention costs the square of it, padding the rest.
+
+Shorter rows cost more again on a CPU, where torch's attention has a price for every row."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ its scorers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,10 @@ class TextFormat:
             return None
         played = language_task(self.task)
         return [played.parts(token) for token in self.tokenizer.vocabulary]
+
+    def state_of(self, token_ids: Sequence[int]) -> str:
+        """Return what the tokens of a context say about where a conversation stands, as text: all but what counts."""
+        return re.sub(language_task(self.task).counts or "(?!)", "", self.renderer.text_of(token_ids))
 
     def with_gamma(self, gamma: float) -> TextFormat:
         """Return the format with another discount; the scale follows it.

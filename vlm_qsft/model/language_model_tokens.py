@@ -47,6 +47,10 @@ class LanguageModelTokens:
         self._cache.crop(same)  # also what a token that was interrupted has left behind
         self._read, self._unread = list(prompt[:same]), list(prompt[same:])
 
+    def forget(self) -> None:
+        """Forget the conversation, of which keys and values are kept."""
+        self.begin(())
+
     @torch.inference_mode()
     def next(self) -> tuple[int, float]:
         """Return the next token and its Q-value, which a plain language model does not have: NaN."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from vlm_qsft.errors import InvalidSetting
 from vlm_qsft.policy.settings import PolicySettings
-from vlm_qsft.qsft import EXTRACTIONS, sft
+from vlm_qsft.qsft import EXTRACTIONS, in_support, sft
 
 NOT_SAID = -1
 """Stands for a token that is not said in a view of a state."""
@@ -27,9 +27,9 @@ class TokenLogProbs(NamedTuple):
         """Return what is said in these rows, in their order."""
         return TokenLogProbs(*(part if part is None else part[rows.to(part.device)] for part in self))
 
-    def without(self, rows: Sequence[int], tokens: Sequence[int]) -> TokenLogProbs:
-        """Return the same but for one token in each of these rows, which becomes impossible to both networks."""
-        return TokenLogProbs(*(part if part is None else _without(part, rows, tokens) for part in self))
+    def without(self, tokens: Sequence[tuple[int, int]]) -> TokenLogProbs:
+        """Return the same but for these tokens, at least one (row, token), which become impossible to both networks."""
+        return TokenLogProbs(*(part if part is None else _without(part, tokens) for part in self))
 
     def mean_of_views(self, said: Int64[Tensor, "view token"]) -> TokenLogProbs:
         """Return the normalised means over the views of each state, whose rows stand beside each other.
@@ -51,8 +51,22 @@ def _mean_of_views(part: Float32[Tensor, "views bins"], said: Int64[Tensor, "vie
     return (torch.where(is_said, aligned, 0.0).sum(1) / is_said.sum(0)).log_softmax(-1)
 
 
-def _without(part: Tensor, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
-    return part.index_put((torch.tensor(rows), torch.tensor(tokens)), part.new_tensor(-torch.inf))
+def _without(part: Tensor, tokens: Sequence[tuple[int, int]]) -> Tensor:
+    return part.index_put(torch.tensor(tokens).unbind(1), part.new_tensor(-torch.inf))
+
+
+def competing(token: TokenLogProbs, settings: PolicySettings) -> Bool[Tensor, "batch n_bins"]:
+    """Tell which tokens the policy may draw: those in its support.
+
+    Raises:
+        InvalidSetting: a network that the extraction needs was not asked.
+    """
+    measured = token.log_pi
+    if not settings.needs_behavior and token.log_p is not None:
+        measured = token.log_p[..., :-1].log_softmax(dim=-1)
+    if measured is None:
+        raise InvalidSetting(f"The extraction '{settings.extraction}' needs a network that was not asked.")
+    return in_support(measured, settings.support)
 
 
 def next_distribution(token: TokenLogProbs, settings: PolicySettings) -> Float32[Tensor, "batch n_bins"]:

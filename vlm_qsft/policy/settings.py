@@ -35,8 +35,9 @@ class PolicySettings:
             whose words are never right.
         candidates: actions drawn for one decision, of which the most likely as a whole is taken; see
             `vlm_qsft.policy.candidates`. 1 takes what is drawn.
-        repeats: whether an action text that led from a state back to the same state may be said there again. Where what
-            is refused changes nothing, as an illegal move, a greedy policy otherwise says it for ever. Text alone.
+        repeats: whether an action text may be said again in a state in which it was said before. Where what is refused
+            changes nothing, as an illegal move, a greedy policy otherwise says it for ever; and where a game comes back
+            to a position, it goes round in circles. Text alone.
         symmetries: whether a state is read in every way in which its game can be seen, as a chess board from all sides,
             and the means of all log-probabilities count. Text alone.
     """

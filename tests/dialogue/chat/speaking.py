@@ -21,6 +21,7 @@ class Speaker:
 
     def __init__(self, *texts: str, q_values: Sequence[float] = ()) -> None:
         self.prompts: list[list[int]] = []
+        self.forgotten_before: list[int] = []
         self._texts = [[*tokens_of(text), END] for text in texts]
         self._q_values = list(q_values)
         self._left: list[int] = []
@@ -28,6 +29,9 @@ class Speaker:
     def begin(self, prompt: Sequence[int]) -> None:
         self.prompts.append(list(prompt))
         self._left = list(self._texts[min(len(self.prompts), len(self._texts)) - 1])
+
+    def forget(self) -> None:
+        self.forgotten_before.append(len(self.prompts))
 
     def next(self) -> tuple[int, float]:
         return self._left.pop(0), self._q_values.pop(0) if self._q_values else math.nan

@@ -51,6 +51,7 @@ def test_enter_alone_lets_the_policy_play_as_it_was_trained_to_be_asked() -> Non
     played = [fragment for fragment in fragments if fragment.q_value == pytest.approx(0.7)]
     assert "".join(fragment.text for fragment in played) == " ".join(word) + "\n"
     assert fragments[-2].text == "Solved in 1 turns, return 0."
+    assert speaker.forgotten_before == [0, 1]  # each game begins with nothing said
     assert TOKENIZER.decode(speaker.prompts[0]) == "<|im_start|>user\nWordle:\n<|im_end|>\n<|im_start|>assistant\n"
 
 

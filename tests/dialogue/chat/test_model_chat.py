@@ -121,4 +121,5 @@ def test_begun_anew_nothing_is_remembered() -> None:
     list(chat.hear("secret"))
     chat.begin_anew()
     list(chat.hear("Hi"))
+    assert speaker.forgotten_before == [1]
     assert "secret" not in TOKENIZER.decode(speaker.prompts[-1])

@@ -93,6 +93,8 @@ class GameChat:
     def begin_anew(self) -> str:
         """Leave the game and begin the next."""
         self._game += 1
+        if self._player is not None:
+            self._player.source.forget()
         self._opening = self._task.reset(game_generator(self._task.name, EVALUATION, self._game))
         self._conversation = Conversation((Message("environment", self._opening),))
         return self._opening

@@ -89,6 +89,7 @@ class ModelChat:
     def begin_anew(self) -> str:
         """Forget everything but the system text."""
         self._exchanges = []
+        self._source.forget()
         return "Forgotten."
 
     def _forget(self, question: Message) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from vlm_qsft.dialogue.checkpoint import TextCheckpoint
-from vlm_qsft.dialogue.self_loops import SelfLoops
+from vlm_qsft.dialogue.repeats import SaidBefore
 from vlm_qsft.dialogue.speaking import draw, q_values, speak
 from vlm_qsft.policy.next_token import TokenLogProbs
 from vlm_qsft.policy.settings import PolicySettings
@@ -42,9 +42,9 @@ class PolicyTokens:
         reader_settings = replace(settings, extraction="ratio") if asks_both else settings
         self._reader = checkpoint.reader(reader_settings)
         self._settings, self._longest = settings, longest
-        self._renderer = checkpoint.text_format.renderer
+        self._text_format = checkpoint.text_format
         self._generator = torch.Generator().manual_seed(seed)
-        self._self_loops = SelfLoops()
+        self._said_before = SaidBefore()
         self._answer: Iterator[tuple[int, float]] | None = None
 
     def begin(self, prompt: Sequence[int]) -> None:
@@ -56,21 +56,28 @@ class PolicyTokens:
         assert self._answer is not None, "begin(prompt) comes before next()"
         return next(self._answer)
 
+    def forget(self) -> None:
+        """Forget what was said: another game begins."""
+        self._said_before = SaidBefore()
+
     def _answered(self, prompt: list[int]) -> Iterator[tuple[int, float]]:
         state = self._reader.begin(1)
         said = self._read(state, prompt)
         if self._settings.candidates > 1 or not self._settings.repeats:
+            barred = None
+            if not self._settings.repeats:
+                barred = [self._said_before.entered(self._text_format.state_of(prompt))]
             (text,) = speak(
                 self._reader,
                 state,
                 said,
                 self._settings,
-                self._renderer,
+                self._text_format.renderer,
                 self._generator,
                 longest=self._longest,
-                barred=None if self._settings.repeats else [self._self_loops.entered(prompt)],
+                barred=barred,
             )
-            self._self_loops.add(text.token_ids)
+            self._said_before.add(text.token_ids)
             yield from zip(text.token_ids, text.q_values, strict=True)
             return
         while True:

@@ -26,6 +26,10 @@ class TokenSource(Protocol):
         """Return the next token and its Q-value in [0, 1], NaN where it has none."""
         ...
 
+    def forget(self) -> None:
+        """Forget the conversation: the next prompt is of another."""
+        ...
+
 
 def spoken(source: TokenSource, renderer: Renderer, *, most_tokens: int) -> Iterator[Fragment]:
     """Yield the answer to the prompt that the source has begun with, without its end token.

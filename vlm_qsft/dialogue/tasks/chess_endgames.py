@@ -50,7 +50,8 @@ SHARE_RANDOM_BLACK = 0.3
 
 _MOVE = r"[KQR](?: [a-h1-8])? [a-h] [1-8](?: [+#])?\n"
 _RANK = r"(?: / )?[1-8KkQR](?: [1-8KkQR])*"
-_COUNTERS = r"   w   -   -(?:   \d(?: \d)*){2}\n"
+_COUNTS = r"(?:   \d(?: \d)*){2}\n"
+_COUNTERS = rf"   w   -   -{_COUNTS}"
 
 
 def spaced(text: str) -> str:
@@ -75,6 +76,7 @@ class ChessEndgames(LanguageTask):
     logs_source = "LMRL-Gym: mean return .586, .59 of the games won, 11.9 moves"
     scores = ScoreScale(minimum=-1.0, data_average=0.586, maximum=1.0)
     pieces = f"{_MOVE}|{_RANK}|{_COUNTERS}"
+    counts = _COUNTS
 
     def reset(self, generator: np.random.Generator) -> str:
         """Draw an ending and a position."""

@@ -109,6 +109,7 @@ class LanguageTask(ABC):
         end: last character of every action text.
         pieces: regular expression of what is one token to a model of the task's own, see `PieceTokenizer`: larger than
             a word; see `parts`.
+        counts: regular expression of what in an observation counts, as moves, and does not say where a game stands.
     """
 
     name: ClassVar[str]
@@ -121,6 +122,7 @@ class LanguageTask(ABC):
     scores: ClassVar[ScoreScale]
     end: ClassVar[str] = "\n"
     pieces: ClassVar[str] = ""
+    counts: ClassVar[str] = ""
 
     @abstractmethod
     def reset(self, generator: np.random.Generator) -> str:
