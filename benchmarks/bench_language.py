@@ -72,14 +72,21 @@ SINGLE_SETTINGS = (
     PolicySettings("single", 0.5, 0.0, 0.0, candidates=8),
 )
 
-# Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out. A move
-# that was refused is not said again, and a board is read from all sides.
+# Where most tokens are no moves: what the logs never did is far less likely than any legal move, and stays out. Nothing
+# is said again in a position in which it was said, and a board is read from all sides.
 _MOVE = PolicySettings("sft", 1.0, 0.0, 8.0, repeats=False, symmetries=True)
 SFT_MOVES = tuple(replace(_MOVE, temperature=temperature) for temperature in (1.0, 0.5, 0.25, 0.0))
-Q_MOVES = tuple(
-    replace(_MOVE, extraction="power", temperature=temperature, inverse_temperature=exponent, support=16.0)
-    for temperature in (1.0, 0.5, 0.0)
-    for exponent in (1.0, 1.5, 2.0, 3.0)
+Q_MOVES = (
+    *(
+        replace(_MOVE, extraction="ratio", temperature=0.0, inverse_temperature=weight, support=support)
+        for support in (8.0, 16.0)
+        for weight in (5.0, 10.0, 20.0)
+    ),
+    *(
+        replace(_MOVE, extraction="power", temperature=temperature, inverse_temperature=exponent, support=16.0)
+        for temperature in (1.0, 0.0)
+        for exponent in (1.0, 2.0, 3.0)
+    ),
 )
 OF_MOVES = ("endgames-small", "endgames")
 """Tasks that are played by these instead."""

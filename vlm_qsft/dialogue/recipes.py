@@ -58,10 +58,11 @@ _ONE_AHEAD = {"backup": "nstep", "n_step": 1, "target_update_rate": 0.05, "prior
 _WORDLE_Q = {"gamma": 0.4, **_ONE_AHEAD}
 _WORDLE_STEP = {"optimizer": "muon", "weight_decay": 1.0}
 _WORDLE_MODEL = TextModelSettings(width=128, layers=2, head_width=16, rope_theta=50.0)
-_ENDGAME_Q = {"gamma": 0.95, **_ONE_AHEAD}
+# What a game returned: a move that brings a queen out of a circle is one of twenty that the player of the logs makes
+# rarely, and which of them it is must be told from few. And slowly: which moves are legal took long to learn, and is
+# forgotten at the learning rate of the behavior phase.
+_ENDGAME_Q = {"gamma": 0.95, "backup": "monte_carlo", "priority_share": 0.7}
 _ENDGAME_STEP = {"optimizer": "muon", "weight_decay": 0.3}
-# Half of the time of a step on a CPU that multiplies bfloat16; one that does not is faster with --precision float32.
-_IN_BFLOAT16 = {**_ENDGAME_STEP, "precision": "bfloat16"}
 # The best move nearly outright: where two cells look alike a draw now and then leads out again.
 _SHARP = PolicySettings("ratio", temperature=1.0, inverse_temperature=300.0, support=0.3)
 _SHARPER = PolicySettings("ratio", temperature=1.0, inverse_temperature=1000.0, support=0.3)
@@ -102,16 +103,16 @@ RECIPES = MappingProxyType(
             episodes=4000,
             model=TextModelSettings(width=128, layers=2, head_width=16, learned_positions=256),
             behavior=_phase(6000, 256, 1e-2, **_ENDGAME_STEP),
-            q=_phase(3000, 256, 1e-2, **_ENDGAME_Q, **_ENDGAME_STEP),
-            policy=PolicySettings("power", 1.0, 3.0, 16.0, repeats=False, symmetries=True),
+            q=_phase(6000, 256, 3e-3, **_ENDGAME_Q, **_ENDGAME_STEP),
+            policy=PolicySettings("ratio", 0.0, 10.0, 8.0, repeats=False, symmetries=True),
             augmented_copies=7,
         ),
         "endgames": TextRecipe(
             episodes=10000,
             model=TextModelSettings(width=128, layers=3, head_width=16, learned_positions=256),
-            behavior=_phase(12_000, 512, 1e-2, **_IN_BFLOAT16),
-            q=_phase(8000, 512, 1e-2, **_ENDGAME_Q, **_IN_BFLOAT16),
-            policy=PolicySettings("power", 0.0, 1.5, 16.0, repeats=False, symmetries=True),
+            behavior=_phase(8000, 512, 1e-2, **_ENDGAME_STEP),
+            q=_phase(8000, 512, 3e-3, **_ENDGAME_Q, **_ENDGAME_STEP),
+            policy=PolicySettings("ratio", 0.0, 10.0, 8.0, repeats=False, symmetries=True),
             augmented_copies=7,
         ),
     }
