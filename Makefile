@@ -18,6 +18,7 @@ check: ros
 bench: ros
 	@.venv/bin/qsft bench data
 	@.venv/bin/qsft bench train
+	@.venv/bin/qsft bench text
 	@.venv/bin/qsft bench policy
 	@.venv/bin/qsft bench ros
 	@.venv/bin/qsft bench serve

@@ -92,6 +92,22 @@ def test_the_record_of_generate_holds_every_extraction_beside_plain_generation(
     assert "x plain [" in capsys.readouterr().out
 
 
+def test_the_record_of_a_text_step_holds_every_way_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = load_benchmark("text")
+    monkeypatch.setattr(bench, "GAMES", 4)
+    bench.main(["--task", "wordle", "--rounds", "1", "--out", str(tmp_path / "text.json")])
+    ways = json.loads((tmp_path / "text.json").read_text())["tasks"]["wordle"]
+    assert [(way["row_length"], way["attention"], way["precision"]) for way in ways] == [
+        (way.row_length, way.attention, way.precision) for way in bench.WAYS
+    ]
+    assert ways[0]["ratio"] == 1.0
+    for way in ways:
+        assert way["ratio"] == pytest.approx(ways[0]["step_ms"] / way["step_ms"], abs=0.02)
+    assert len(capsys.readouterr().out.splitlines()) == len(bench.WAYS) + 4
+
+
 def test_a_task_that_a_scale_does_not_have_is_refused_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

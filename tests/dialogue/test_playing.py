@@ -329,6 +329,21 @@ def test_what_led_back_at_once_is_refused_and_what_came_back_later_was_tried() -
     assert said.entered("here") == Barred(refused=frozenset({(5,), (6, 7)}))
 
 
+@pytest.mark.parametrize("tokenizer", ["of the task", "of a language model"])
+def test_a_state_is_what_is_seen_but_for_what_counts(tokenizer: str) -> None:
+    of_logs = checkpoint("endgames").text_format
+    text_format = of_logs if tokenizer == "of the task" else TextFormat.of_chat("endgames", chat_tokenizer())
+
+    def state(fen: str) -> str:
+        asked = Conversation((Message("environment", spaced(fen)),))
+        return text_format.state_of(prompt_tokens(asked, text_format.renderer).tolist())
+
+    position = "8/8/8/3k4/8/8/8/K6R w - -"
+    assert state(f"{position} 0 1") == state(f"{position} 12 40")
+    assert " ".join("K6R w") in state(f"{position} 0 1")
+    assert state(f"{position} 0 1") != state("8/8/8/3k4/8/8/8/1K5R w - - 0 1")
+
+
 def test_in_a_position_that_comes_back_another_move_is_made_whatever_the_counters_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,6 +18,7 @@ SUBJECTS = {
     "train": "a step of the Q phase against a step of SFT on the same batch",
     "policy": "one Q-SFT decision against one SFT decision",
     "generate": "tokens of the Q-SFT policy through `generate` against plain generation",
+    "text": "a training step on text by length of rows, attention and precision",
     "language": "Q-SFT, SFT and rivals on language tasks, at a reduced scale",
     "ros": "the control period of the ROS controller under two cameras and joint states",
     "serve": "a decision over the network against one here; robots decided in batches against one by one",

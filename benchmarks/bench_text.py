@@ -1,6 +1,6 @@
 """A training step on text: rows of few tokens, attention by plain products, bfloat16; ratios of CPU times in one run.
 
-    python benchmarks/bench_text_step.py --out runs/bench/text_step.json
+    python benchmarks/bench_text.py --out runs/bench/text.json
 
 Each way of computing the same step of a recipe's behavior phase is timed in turn, round after round, with one thread
 and in process CPU time. The ratio says how many times as long the first takes: rows of 128 tokens, torch's fused
@@ -71,7 +71,7 @@ WAYS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, print a table per task and write the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/bench/text_step.json"), help="JSON file to write")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/text.json"), help="JSON file to write")
     parser.add_argument("--task", type=one_of("task", TASKS), action="append", help="instead of all; may be repeated")
     parser.add_argument("--rounds", type=int, default=8, help="timed steps of each way")
     chosen = parser.parse_args(arguments)
